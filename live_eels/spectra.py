@@ -224,6 +224,74 @@ class Chunk:
     received_s: float = math.nan
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """Spectra of one chunk after preprocessing: corrected, aligned, background fitted.
+
+    Attributes
+    ----------
+    axis
+        Common energy axis of the aligned core loss, all channels.
+    counts
+        Core loss, dark, gain and spikes corrected, resampled onto ``axis``, background still
+        in it: float32 ``(pixel, channel)``, counts.
+    window
+        The analysis window as channels of ``axis``.
+    signal
+        Background-subtracted counts in the window, float32 ``(pixel, window channel)``.
+    background
+        The fitted background in the window, float32 ``(pixel, window channel)``.
+    shift_ev
+        What was added to the energy of each spectrum to align it, float32 ``(pixel,)``.
+    flags
+        Quality bits, uint8 ``(pixel,)``: see ``QUALITY_FLAGS``.
+    low, low_axis
+        The corrected low loss with its zero-loss peak at 0 eV, float32 ``(pixel, channel)``,
+        or None where the scan has none.
+    """
+
+    scan: Scan
+    pixels: NDArray[np.int64]
+    axis: EnergyAxis
+    counts: NDArray[np.float32]
+    window: slice
+    signal: NDArray[np.float32]
+    background: NDArray[np.float32]
+    shift_ev: NDArray[np.float32]
+    flags: NDArray[np.uint8]
+    low: NDArray[np.float32] | None = None
+    low_axis: EnergyAxis | None = None
+
+
+QUALITY_FLAGS: tuple[str, ...] = (
+    "spikes",  # bit 0: at least one channel was repaired
+    "saturated",  # bit 1: at least one channel at the top of its dtype
+    "no_zlp",  # bit 2: no zero-loss peak found (or its partner never came)
+    "no_background",  # bit 3: the background could not be fitted
+    "few_counts",  # bit 4: too few counts in the window to say anything
+)
+"""Name of each bit of ``Prepared.flags``, lowest first."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """What a trained model says of each spectrum.
+
+    Attributes
+    ----------
+    label
+        Index into the model's classes, int16 ``(pixel,)``; -1 where rejected.
+    probability
+        Calibrated probability of each class, float32 ``(pixel, class)``.
+    valence
+        Mean valence, float32 ``(pixel,)``; nan where rejected or not an oxidation state.
+    """
+
+    label: NDArray[np.int16]
+    probability: NDArray[np.float32]
+    valence: NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True)
 class MapSpec:
     """What a map means: drawn, labelled and stored by this.

@@ -1,0 +1,226 @@
+"""Commands to a running engine, and its replies: typed, as JSON.
+
+Lives here: one frozen type per command and reply, and the two functions between them
+and bytes. Knows no socket. JSON rather than msgpack, so that a control system in any
+language, a browser and a person with a terminal can all write it.
+
+A command is an object with a ``command`` field naming it (``{"command": "status"}``);
+a reply is an object with a ``reply`` field: ``ok``, ``refused`` or ``status``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+MAX_COMMAND_BYTES = 64 * 1024
+"""A command is never longer; a longer one is refused unread."""
+
+
+class ControlError(Exception):
+    """A command that cannot be read or obeyed: the sender's fault."""
+
+
+def _snake(name: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+class _Command(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag_field="command",
+    tag=_snake,
+):
+    """What all commands share: their name in the ``command`` field."""
+
+
+class GetStatus(_Command, tag="status"):
+    """Ask for the engine's status."""
+
+
+class Stop(_Command):
+    """Finish the recording and end the engine."""
+
+
+class Record(_Command):
+    """Keep the recording of the scan in progress and the next ones (or not)."""
+
+    on: bool
+
+
+class SetClusters(_Command):
+    """Use ``k`` clusters from now on, or let the engine choose with None."""
+
+    k: Annotated[int, Meta(ge=2, le=64)] | None
+
+
+class SetComponents(_Command):
+    """Show ``n`` principal components, or let the noise floor choose with None."""
+
+    n: Annotated[int, Meta(ge=1, le=64)] | None
+
+
+class SetModel(_Command):
+    """Label with another model: a shipped name or a path. Earlier pixels are relabelled."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=4096)]
+
+
+class SetWindow(_Command):
+    """Analyse another energy window; PCA and clusters start anew over all pixels so far."""
+
+    low_ev: float
+    high_ev: float
+
+
+class AddWindowMap(_Command):
+    """Add a map: counts in ``signal_ev`` less the background fitted in ``fit_ev``."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    signal_ev: tuple[float, float]
+    fit_ev: tuple[float, float] | None = None
+
+
+class Refine(_Command):
+    """Run an offline segmentation over the scan so far, in a worker."""
+
+    method: Annotated[str, Meta(min_length=1, max_length=32)]
+    clusters: Annotated[int, Meta(ge=2, le=64)] | None = None
+
+
+class MarkRegion(_Command):
+    """Tell control software about a region: sent out as an event, and noted in the recording.
+
+    ``request`` is ``note``, ``scan_again`` or ``dwell_longer``.
+    """
+
+    request: Annotated[str, Meta(pattern="^(note|scan_again|dwell_longer)$")]
+    pixels: Annotated[list[int], Meta(max_length=4096)] = []
+    corner: tuple[int, int] | None = None
+    size: tuple[int, int] | None = None
+    text: Annotated[str, Meta(max_length=2000)] = ""
+
+
+Command = (
+    GetStatus | Stop | Record | SetClusters | SetComponents | SetModel | SetWindow
+    | AddWindowMap | Refine | MarkRegion
+)
+
+
+class StageTime(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the time of a chunk goes."""
+
+    stage: str
+    us_per_spectrum: float
+    share: float
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply", tag="status"):
+    """The state of the engine at one moment: what the status strip, ``status`` and PUB show.
+
+    Pixel counts are of the current scan. ``state`` is ``waiting`` (no scan yet),
+    ``scanning``, ``stalled`` (no data for 5 dwells or 3 s), ``catching_up`` (beam done,
+    analysis not), ``complete``, ``aborted``, ``lost`` or ``stopped``.
+    """
+
+    state: str
+    version: str
+    scan_id: str = ""
+    title: str = ""
+    scan_number: int = 0
+    shape: list[int] = []
+    pixels_total: int = 0
+    pixels_received: int = 0
+    pixels_recorded: int = 0
+    pixels_analysed: int = 0
+    visits: int = 0
+    passes: int = 1
+    spectra_per_s: float = 0.0
+    analysed_per_s: float = 0.0
+    eta_s: float | None = None
+    elapsed_s: float = 0.0
+    age_s: float | None = None
+    lag_ms: float | None = None
+    lag_p95_ms: float | None = None
+    messages: int = 0
+    gaps: int = 0
+    missing_messages: int = 0
+    duplicates: int = 0
+    late: int = 0
+    wire_errors: int = 0
+    orphans: int = 0
+    unpaired: int = 0
+    shed: int = 0
+    owed: int = 0
+    spikes: int = 0
+    saturated: int = 0
+    no_zlp: int = 0
+    queue: dict[str, float] = {}
+    stages: list[StageTime] = []
+    recording: bool = False
+    recording_path: str = ""
+    recording_bytes: int = 0
+    recording_complete: bool = True
+    disk_left_s: float | None = None
+    model: str = ""
+    clusters: int = 0
+    components: int = 0
+    label_fractions: dict[str, float] = {}
+    zlp_ev: float | None = None
+    snapshot_version: int = 0
+    alarms: list[str] = []
+    faults: dict[str, int] = {}
+    endpoint: str = ""
+    refine: str = ""
+    refine_progress: float | None = None
+
+
+class Ok(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply", tag="ok"):
+    """The command was carried out; ``message`` says what that means, for a person."""
+
+    message: str
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply", tag="refused"):
+    """The command was not carried out; ``error`` says why and what would work."""
+
+    error: str
+
+
+Reply = Ok | Refused | Status
+
+_commands = msgspec.json.Decoder(Command)
+_replies = msgspec.json.Decoder(Reply)
+
+
+def decode(data: bytes | memoryview) -> Command:
+    """Read one command.
+
+    Raises
+    ------
+    ControlError
+        If it is too long, not JSON, or not a command; the message says which field.
+    """
+    if len(data) > MAX_COMMAND_BYTES:
+        raise ControlError(f"a command has at most {MAX_COMMAND_BYTES} bytes, this one {len(data)}")
+    try:
+        return _commands.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ControlError(str(error)) from error
+
+
+def encode(reply: Reply | Command) -> bytes:
+    """Write a reply (or, on the asking side, a command) as JSON."""
+    return msgspec.json.encode(reply)
+
+
+def decode_reply(data: bytes | memoryview) -> Any:
+    """Read an engine's reply: ``Ok``, ``Refused`` or ``Status``."""
+    try:
+        return _replies.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ControlError(f"the engine's reply cannot be read: {error}") from error
