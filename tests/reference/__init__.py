@@ -1,0 +1,1 @@
+"""Plain-numpy twins of every kernel: slow, obvious, written first."""
