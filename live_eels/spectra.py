@@ -30,6 +30,10 @@ class WindowError(ValueError):
     """An energy window that the energy axis does not cover (the user's fault)."""
 
 
+class WireError(ValueError):
+    """Bytes that are not a valid message (the sender's fault); counted, and the stream goes on."""
+
+
 @dataclass(frozen=True, slots=True)
 class EnergyAxis:
     """Calibration of the signal axis: channel ``i`` lies at ``offset_ev + i * dispersion_ev``."""
