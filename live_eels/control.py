@@ -106,8 +106,16 @@ class MarkRegion(_Command):
 
 
 Command = (
-    GetStatus | Stop | Record | SetClusters | SetComponents | SetModel | SetWindow
-    | AddWindowMap | Refine | MarkRegion
+    GetStatus
+    | Stop
+    | Record
+    | SetClusters
+    | SetComponents
+    | SetModel
+    | SetWindow
+    | AddWindowMap
+    | Refine
+    | MarkRegion
 )
 
 
