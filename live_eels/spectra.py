@@ -50,7 +50,7 @@ class EnergyAxis:
     @property
     def energies_ev(self) -> NDArray[np.float64]:
         """Energy of each channel, float64 ``(channel,)``, eV."""
-        return self.offset_ev + self.dispersion_ev * np.arange(self.size)
+        return self.offset_ev + self.dispersion_ev * np.arange(self.size, dtype=np.float64)
 
     def window(self, low_ev: float, high_ev: float) -> slice:
         """Channels whose energy lies in ``[low_ev, high_ev]``.
@@ -72,7 +72,7 @@ class EnergyAxis:
         return slice(first, last + 1)
 
     def cropped(self, channels: slice) -> EnergyAxis:
-        """The axis of the channels that ``channels`` (a step-1 slice) keeps."""
+        """Cut the axis to the channels that a step-1 slice keeps."""
         start, stop, _ = channels.indices(self.size)
         return EnergyAxis(
             self.offset_ev + start * self.dispersion_ev, self.dispersion_ev, stop - start
