@@ -10,7 +10,7 @@ a reply is an object with a ``reply`` field: ``ok``, ``refused`` or ``status``.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -38,46 +38,46 @@ class _Command(
     """What all commands share: their name in the ``command`` field."""
 
 
-class GetStatus(_Command, tag="status"):
+class GetStatus(_Command, frozen=True, tag="status"):
     """Ask for the engine's status."""
 
 
-class Stop(_Command):
+class Stop(_Command, frozen=True):
     """Finish the recording and end the engine."""
 
 
-class Record(_Command):
+class Record(_Command, frozen=True):
     """Keep the recording of the scan in progress and the next ones (or not)."""
 
     on: bool
 
 
-class SetClusters(_Command):
+class SetClusters(_Command, frozen=True):
     """Use ``k`` clusters from now on, or let the engine choose with None."""
 
     k: Annotated[int, Meta(ge=2, le=64)] | None
 
 
-class SetComponents(_Command):
+class SetComponents(_Command, frozen=True):
     """Show ``n`` principal components, or let the noise floor choose with None."""
 
     n: Annotated[int, Meta(ge=1, le=64)] | None
 
 
-class SetModel(_Command):
+class SetModel(_Command, frozen=True):
     """Label with another model: a shipped name or a path. Earlier pixels are relabelled."""
 
     model: Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
-class SetWindow(_Command):
+class SetWindow(_Command, frozen=True):
     """Analyse another energy window; PCA and clusters start anew over all pixels so far."""
 
     low_ev: float
     high_ev: float
 
 
-class AddWindowMap(_Command):
+class AddWindowMap(_Command, frozen=True):
     """Add a map: counts in ``signal_ev`` less the background fitted in ``fit_ev``."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -85,14 +85,14 @@ class AddWindowMap(_Command):
     fit_ev: tuple[float, float] | None = None
 
 
-class Refine(_Command):
+class Refine(_Command, frozen=True):
     """Run an offline segmentation over the scan so far, in a worker."""
 
     method: Annotated[str, Meta(min_length=1, max_length=32)]
     clusters: Annotated[int, Meta(ge=2, le=64)] | None = None
 
 
-class MarkRegion(_Command):
+class MarkRegion(_Command, frozen=True):
     """Tell control software about a region: sent out as an event, and noted in the recording.
 
     ``request`` is ``note``, ``scan_again`` or ``dwell_longer``.
@@ -201,8 +201,8 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply", tag=
 
 Reply = Ok | Refused | Status
 
-_commands = msgspec.json.Decoder(Command)
-_replies = msgspec.json.Decoder(Reply)
+_commands: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+_replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
 
 
 def decode(data: bytes | memoryview) -> Command:
@@ -226,7 +226,7 @@ def encode(reply: Reply | Command) -> bytes:
     return msgspec.json.encode(reply)
 
 
-def decode_reply(data: bytes | memoryview) -> Any:
+def decode_reply(data: bytes | memoryview) -> Reply:
     """Read an engine's reply: ``Ok``, ``Refused`` or ``Status``."""
     try:
         return _replies.decode(data)

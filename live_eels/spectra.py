@@ -217,6 +217,8 @@ class Chunk:
         The same for the core loss.
     received_s
         Monotonic clock when the newest byte of it was received; nan for files.
+    clock_s
+        Sender's UNIX time after the newest spectrum; nan where the sender gave none.
     """
 
     scan: Scan
@@ -226,6 +228,7 @@ class Chunk:
     low_seen: NDArray[np.bool_] | None = None
     core_seen: NDArray[np.bool_] | None = None
     received_s: float = math.nan
+    clock_s: float = math.nan
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,7 +26,7 @@ that a late subscriber can join (a repeated one is no error). ::
      "navigation": [                     # slow axis first; [] for a single spectrum (live view)
         {"name": "y", "size": 64, "scale": 0.5, "units": "nm", "offset": 0.0},
         {"name": "x", "size": 64, "scale": 0.5, "units": "nm"}],   # offset optional
-     "signals": [                        # 1 to 8; "core" is analysed, "low" is its low loss
+     "signals": [                        # one; or two, of which one is named "low" (its low loss)
         {"name": "core", "offset_ev": 600.0, "dispersion_ev": 0.25, "size": 1024, "dtype": "u2",
          "dark": false, "gain": false}], # optional: true announces an array part, float32 (size,)
      "instrument": {"beam_energy_kev": 200.0, "convergence_mrad": 30.0,   # all optional
@@ -104,7 +104,7 @@ from live_eels.spectra import (
 VERSION = 1
 MAX_HEADER_BYTES = 64 * 1024
 MAX_ARRAY_BYTES = 256 * 1024 * 1024
-MAX_PARTS = 2 + 2 * 8
+MAX_PARTS = 2 + 2 * 2
 MAX_CHANNELS = 65_536
 MAX_PIXELS = 2**28
 
@@ -121,7 +121,7 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False)
     """Unknown fields are refused: a misspelt one is an error, not a default."""
 
 
-class _Navigation(_Strict):
+class _Navigation(_Strict, frozen=True):
     name: Name
     size: Annotated[int, Meta(ge=1, le=MAX_PIXELS)]
     scale: float = 1.0
@@ -129,7 +129,7 @@ class _Navigation(_Strict):
     offset: float = 0.0
 
 
-class _Signal(_Strict):
+class _Signal(_Strict, frozen=True):
     name: Name
     offset_ev: float
     dispersion_ev: float
@@ -139,7 +139,7 @@ class _Signal(_Strict):
     gain: bool = False
 
 
-class _Instrument(_Strict):
+class _Instrument(_Strict, frozen=True):
     beam_energy_kev: float | None = None
     convergence_mrad: float | None = None
     collection_mrad: float | None = None
@@ -149,18 +149,18 @@ class _Instrument(_Strict):
     spectrometer: Text = ""
 
 
-class _Scan(_Strict, tag_field="type", tag="scan"):
+class _Scan(_Strict, frozen=True, tag_field="type", tag="scan"):
     version: int
     scan: Name
     navigation: Annotated[list[_Navigation], Meta(max_length=8)]
-    signals: Annotated[list[_Signal], Meta(min_length=1, max_length=8)]
+    signals: Annotated[list[_Signal], Meta(min_length=1, max_length=2)]
     instrument: _Instrument = _Instrument()
     title: Text = ""
     passes: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     simulated: bool = False
 
 
-class _Spectra(_Strict, tag_field="type", tag="spectra"):
+class _Spectra(_Strict, frozen=True, tag_field="type", tag="spectra"):
     scan: Name
     signal: Name
     sequence: Count
@@ -171,13 +171,15 @@ class _Spectra(_Strict, tag_field="type", tag="spectra"):
     clock_s: float | None = None
 
 
-class _ScanEnd(_Strict, tag_field="type", tag="scan_end"):
+class _ScanEnd(_Strict, frozen=True, tag_field="type", tag="scan_end"):
     scan: Name
     reason: EndReason
     pixels_sent: Count | None = None
 
 
-_headers = msgspec.msgpack.Decoder(_Scan | _Spectra | _ScanEnd)
+_headers: msgspec.msgpack.Decoder[_Scan | _Spectra | _ScanEnd] = msgspec.msgpack.Decoder(
+    _Scan | _Spectra | _ScanEnd
+)
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -296,8 +298,8 @@ def _decode_scan(header: _Scan, arrays: Sequence[Part]) -> Scan:
     if pixels > MAX_PIXELS:
         raise WireError(f"a scan has at most {MAX_PIXELS} pixels, this one {pixels}")
     names = [signal.name for signal in header.signals]
-    if len(set(names)) != len(names):
-        raise WireError(f"signal names must differ: {names}")
+    if len(names) == 2 and names.count("low") != 1:
+        raise WireError(f"of two signals one is named 'low', the other not: {names}")
     _expect(arrays, sum(signal.dark + signal.gain for signal in header.signals))
     references = iter(arrays)
     signals = tuple(_decode_signal(signal, references) for signal in header.signals)
@@ -415,7 +417,7 @@ class EventMessage(msgspec.Struct, frozen=True, tag_field="type", tag="event"):
 
 
 Result = MapMessage | CurveMessage | StatusMessage | EventMessage
-_results = msgspec.msgpack.Decoder(Result)
+_results: msgspec.msgpack.Decoder[Result] = msgspec.msgpack.Decoder(Result)
 
 
 def encode_map(snapshot: MapSnapshot, name: str) -> list[Part]:
