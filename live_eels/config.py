@@ -28,7 +28,6 @@ from live_eels.assemble import AssembleSettings
 from live_eels.classify import ClassifySettings
 from live_eels.cluster import ClusterSettings
 from live_eels.decompose import DecomposeSettings
-from live_eels.pipeline import PipelineSettings
 from live_eels.preprocess import PreprocessSettings
 from live_eels.sources.dectris import DectrisSettings
 from live_eels.sources.karabo import KaraboSettings
@@ -177,18 +176,6 @@ class Config(_Section, frozen=True):
     view: ViewSettings = ViewSettings()
     engine: EngineSettings = EngineSettings()
 
-    @property
-    def pipeline(self) -> PipelineSettings:
-        """The settings of the stages that the pipeline runs."""
-        return PipelineSettings(
-            preprocess=self.preprocess,
-            decompose=self.decompose,
-            cluster=self.cluster,
-            classify=self.classify,
-            analysis=self.analysis,
-            seed=self.engine.seed,
-        )
-
 
 _FIELDS = {field.name: field for field in msgspec.structs.fields(Config)}
 
@@ -220,7 +207,9 @@ def read(
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read {path}: {error}") from error
-    return parse(text, name=str(path or "configuration"), overrides=_overrides(options, environment))
+    return parse(
+        text, name=str(path or "configuration"), overrides=_overrides(options, environment)
+    )
 
 
 def parse(
@@ -322,9 +311,7 @@ def _known(struct: Any) -> Iterable[str]:
     return ()
 
 
-def _located(
-    text: str, section: str, key: str | None, message: str, known: Iterable[str]
-) -> str:
+def _located(text: str, section: str, key: str | None, message: str, known: Iterable[str]) -> str:
     """Put section, line and the nearest known name to an error message."""
     line = _line(text, section, key)
     place = f"[{section}]" + (f" line {line}" if line else "")
@@ -341,6 +328,8 @@ def _line(text: str, section: str, key: str | None) -> int | None:
             here = header[1].split(".")[0] == section
             if here and key is None:
                 return number
-        elif here and key and re.match(rf"\s*{re.escape(key.split('.')[0].split('[')[0])}\s*=", line):
+        elif (
+            here and key and re.match(rf"\s*{re.escape(key.split('.')[0].split('[')[0])}\s*=", line)
+        ):
             return number
     return None

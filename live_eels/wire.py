@@ -61,7 +61,11 @@ free; a sequence number that never comes is a gap, one that comes twice a duplic
 The next ``scan`` (another ``scan`` name) may follow at once; it also ends the one before.
 
 Results go out on a PUB socket in the same shape, topic first, so that a subscriber can
-choose: ``map/<name>``, ``curve/<name>``, ``status``, ``event``. Their headers::
+choose: ``pixels``, ``map/<name>``, ``curve/<name>``, ``status``, ``event``. Headers::
+
+    {"type": "pixels", "scan": ..., "n": 16, "maps": ["label", "valence"]}
+                             # parts: pixels, int64 (n,); values, float32 (map, n): these
+                             # pixels were just analysed; whole maps follow at a slower rate
 
     {"type": "map", "scan": ..., "name": "label", "version": 17, "kind": "label", "unit": "",
      "meaning": "...", "classes": ["Mn2+", ...], "limits": null, "shape": [64, 64],
@@ -87,6 +91,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from live_eels.spectra import (
+    ChunkResult,
     Curve,
     EndReason,
     EnergyAxis,
@@ -416,8 +421,31 @@ class EventMessage(msgspec.Struct, frozen=True, tag_field="type", tag="event"):
     details: dict[str, Any]
 
 
-Result = MapMessage | CurveMessage | StatusMessage | EventMessage
+class PixelsMessage(
+    msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type", tag="pixels"
+):
+    """Pixels just analysed: ``pixels`` int64 ``(n,)``, ``values`` float32 ``(map, n)``."""
+
+    scan: str
+    n: int
+    maps: list[str]
+    pixels: Any = None
+    values: Any = None
+
+
+Result = PixelsMessage | MapMessage | CurveMessage | StatusMessage | EventMessage
 _results: msgspec.msgpack.Decoder[Result] = msgspec.msgpack.Decoder(Result)
+
+
+def encode_pixels(scan_id: str, result: ChunkResult) -> list[Part]:
+    """Write the values of the pixels of one chunk, all maps of it."""
+    names = list(result.maps)
+    values = np.empty((len(names), len(result.pixels)), "<f4")
+    for row, name in zip(values, names, strict=True):
+        row[:] = result.maps[name]
+    header = PixelsMessage(scan_id, len(result.pixels), names)
+    pixels = np.ascontiguousarray(result.pixels, "<i8")
+    return [b"pixels", _encoder.encode(header), pixels.data.cast("B"), values.data.cast("B")]
 
 
 def encode_map(snapshot: MapSnapshot, name: str) -> list[Part]:
@@ -472,6 +500,11 @@ def decode_result(parts: Sequence[Part]) -> Result:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"header: {error}") from error
     match result:
+        case PixelsMessage():
+            _expect(parts[2:], 2)
+            pixels = _array(parts[2], "i8", _shape([result.n]), "pixels")
+            values = _array(parts[3], "f4", _shape([len(result.maps), result.n]), "values")
+            return msgspec.structs.replace(result, pixels=pixels, values=values)
         case MapMessage():
             _expect(parts[2:], 1)
             values = _array(parts[2], "f4", _shape(result.shape), result.name)

@@ -1,0 +1,80 @@
+"""The PUB socket for control software and notebooks: topic first, header, arrays.
+
+A slow subscriber loses messages at its own high-water mark and holds up nobody. Single
+pixels go out as soon as they are analysed, whole maps at the publishing rate. Sending is
+allowed from any thread (a lock makes the hand-over that ZeroMQ asks for).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import zmq
+
+from live_eels import wire
+from live_eels.io.sockets import SocketError, advice
+from live_eels.spectra import ChunkResult, MapSnapshot
+
+
+class Publisher:
+    """Sends results to whoever subscribed.
+
+    Raises
+    ------
+    SocketError
+        If the address cannot be used.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.PUB)
+        self._socket.set(zmq.SNDHWM, 1000)
+        self._socket.set(zmq.LINGER, 200)
+        self._lock = threading.Lock()
+        self._sent: dict[str, int] = {}
+        self._scan = ""
+        try:
+            self._socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            self._context.destroy(0)
+            raise SocketError(advice(endpoint, True, error)) from error
+
+    @property
+    def endpoint(self) -> str:
+        """The address as the system resolved it."""
+        return str(self._socket.get_string(zmq.LAST_ENDPOINT)).rstrip("\0")
+
+    def pixels(self, scan_id: str, result: ChunkResult) -> None:
+        """Send the values of the pixels of one chunk."""
+        self._send(wire.encode_pixels(scan_id, result))
+
+    def snapshot(self, snapshot: MapSnapshot) -> None:
+        """Send every map and curve that changed since the last snapshot."""
+        if snapshot.scan.id != self._scan:
+            self._scan, self._sent = snapshot.scan.id, {}
+        for name, version in snapshot.changed.items():
+            if self._sent.get(name) != version:
+                self._sent[name] = version
+                self._send(wire.encode_map(snapshot, name))
+        for name in snapshot.curves:
+            self._send(wire.encode_curve(snapshot, name))
+
+    def status(self, status: Mapping[str, Any]) -> None:
+        """Send the engine's status."""
+        self._send(wire.encode_status(status))
+
+    def event(self, event: str, scan_id: str, details: Mapping[str, Any]) -> None:
+        """Send an event."""
+        self._send(wire.encode_event(event, scan_id, details))
+
+    def _send(self, parts: list[wire.Part]) -> None:
+        with self._lock:
+            if not self._socket.closed:
+                self._socket.send_multipart(parts, copy=True)
+
+    def close(self) -> None:
+        """Close the socket; what is under way still goes out."""
+        with self._lock:
+            self._context.destroy(200)
