@@ -322,14 +322,13 @@ def _located(text: str, section: str, key: str | None, message: str, known: Iter
 
 def _line(text: str, section: str, key: str | None) -> int | None:
     here = False
+    first = re.split(r"[.\[]", key)[0] if key else ""
     for number, line in enumerate(text.splitlines(), 1):
         header = re.match(r"\s*\[+\s*([\w.-]+)\s*\]+", line)
         if header:
             here = header[1].split(".")[0] == section
             if here and key is None:
                 return number
-        elif (
-            here and key and re.match(rf"\s*{re.escape(key.split('.')[0].split('[')[0])}\s*=", line)
-        ):
+        elif here and key and re.match(rf"\s*{re.escape(first)}\s*=", line):
             return number
     return None
