@@ -1,0 +1,415 @@
+"""Streaming principal component analysis of spectra with Poisson noise.
+
+Lives here: the learner that turns spectra into loadings while they arrive. Knows no
+clusters, no maps, no files.
+
+How it works
+------------
+Counting noise differs from channel to channel and from pixel to pixel. Keenan & Kotula
+(2004) divide each spectrum by the square root of its own total and each channel by the
+square root of that channel's total, after which all noise has the same variance. Both
+totals are running sums, so the weighted cross-product matrix of all spectra so far,
+
+    G = sum over pixels of  x xᵀ / (x's total),
+
+can be accumulated *before* the channel totals are known and weighted when it is used. G is
+exact: its leading eigenvectors are what a batch decomposition of the same pixels gives. It
+is a plain sum, so two learners merge by adding. Accumulating it is one BLAS call per block
+of pixels; eigenvectors are refreshed now and then, from the last ones.
+
+Blocks hold a fixed number of pixels whatever the chunks that bring them, so the state
+depends on the order of the pixels alone, to the last bit.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+from scipy.linalg.blas import ssymm, ssyrk
+from scipy.optimize import linear_sum_assignment
+
+from live_eels.kernels.pca import project, row_totals, scale_rows
+
+FIRST_BLOCK_PIXELS = 16
+"""The first basis is there after so many pixels; blocks then double up to full size."""
+
+FAINT = 0.01
+"""Rows and channels with less than this share of the mean total are weighted as if they had
+it: Poisson weights grow without bound where (almost) nothing was counted."""
+
+
+class DecomposeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Settings of the decomposition.
+
+    Attributes
+    ----------
+    components
+        Number of components shown and clustered; None lets the noise floor choose.
+    width
+        Columns of loadings that are kept: the components and some spare ones, so that
+        earlier pixels can follow when the basis turns.
+    weighting
+        ``poisson`` (Keenan & Kotula), or ``none`` for equal weights.
+    block_pixels
+        Pixels that are learned with one matrix product.
+    full_pixels
+        All pixels are learned up to here ...
+    later_share
+        ... and this share of the later ones, chosen at random, with the weight of all.
+    growth
+        The basis is refreshed each time the pixels have grown by this factor less one ...
+    update_pixels
+        ... and at the latest after so many.
+    """
+
+    components: Annotated[int, Meta(ge=1, le=64)] | None = None
+    width: Annotated[int, Meta(ge=2, le=128)] = 16
+    weighting: Literal["poisson", "none"] = "poisson"
+    block_pixels: Annotated[int, Meta(ge=16, le=4096)] = 256
+    full_pixels: Annotated[int, Meta(ge=0)] = 16384
+    later_share: Annotated[float, Meta(gt=0, le=1)] = 0.25
+    growth: Annotated[float, Meta(gt=0, le=4)] = 0.25
+    update_pixels: Annotated[int, Meta(ge=256)] = 32768
+
+
+class StreamingPCA:
+    """Principal components of all spectra so far, refreshed while they arrive.
+
+    Uncentred, as the field does it: component 1 is close to the mean spectrum.
+
+    Parameters
+    ----------
+    channels : int
+        Length of a spectrum.
+    settings : DecomposeSettings
+    seed : int
+        Chooses the start of the eigen-solver and the pixels of the later share.
+
+    Attributes
+    ----------
+    seen : int
+        Pixels given to `learn`, those in the unfinished block included.
+    basis_version : int
+        Counts the refreshes of the basis; 0 until the first one.
+    components : int
+        Significant components: above the noise floor, or as set.
+    scree : ndarray
+        Variance of each component relative to the noise, float64 ``(component,)``, falling.
+    noise_edge : float
+        Where `scree` meets the noise: components below are not significant.
+    factors : ndarray
+        float32 ``(component, channel)``: a spectrum is about ``loadings @ factors``.
+
+    Notes
+    -----
+    The loadings' noise variance is the pixel's total counts, in each component alike (for
+    ``weighting="poisson"`` and counting noise).
+
+    Examples
+    --------
+    >>> pca = StreamingPCA(2048, DecomposeSettings(), seed=0)
+    >>> pca.learn(spectra)
+    >>> loadings = pca.transform(spectra)
+    """
+
+    def __init__(self, channels: int, settings: DecomposeSettings | None = None, seed: int = 0):
+        self.channels = channels
+        self.settings = settings or DecomposeSettings()
+        self._width = self.settings.width
+        self._seed = seed
+        self._rng = np.random.default_rng(seed)
+        self._rows = np.empty((0, channels), np.float32)
+        self.seen = 0
+        self._absorbed = 0
+        self._gram = np.zeros((channels, channels), np.float32, order="F")  # lower triangle
+        self._channel_total = np.zeros(channels)
+        self._total = 0.0
+        self._spectra = 0.0
+        self._scaled = np.empty((0, channels), np.float32)
+        self._next_update = 0
+        self.basis_version = 0
+        self._handed_version = 0
+        self._handed_factors = np.zeros((self._width, channels), np.float32)
+        self._directions = np.zeros((channels, self._width), np.float32)
+        self.factors = np.zeros((self._width, channels), np.float32)
+        self._projection = np.full((self._width, channels), np.nan, np.float32)
+        self.scree = np.zeros(self._width)
+        self.noise_edge = 1.0
+        self.components = 0
+
+    # ---- learning -------------------------------------------------------------------
+
+    @property
+    def room(self) -> int:
+        """Pixels until the block is full: cut chunks here to be free of their boundaries."""
+        return self._block_pixels() - len(self._rows)
+
+    def learn(self, x: NDArray[np.float32]) -> None:
+        """Take spectra in.
+
+        Parameters
+        ----------
+        x : float32 ``(pixel, channel)``, counts
+            Corrected and aligned, background still in. Rows with a channel that is not
+            finite, and rows without counts, teach nothing.
+        """
+        start = 0
+        while start < len(x):
+            stop = min(start + self.room, len(x))
+            piece = x[start:stop]
+            if len(piece) == self._block_pixels():
+                rows = piece
+            else:
+                rows = np.concatenate([self._rows, piece])
+            self.seen += len(piece)
+            start = stop
+            if len(rows) == self._block_pixels():
+                self._rows = np.empty((0, self.channels), np.float32)
+                self._absorb(np.ascontiguousarray(rows, np.float32))
+                if self._absorbed >= self._next_update:
+                    self._refresh(rounds=1)
+            else:
+                self._rows = rows
+
+    def finish(self) -> None:
+        """Learn what is left in the unfinished block and let the basis converge fully."""
+        if len(self._rows):
+            rows, self._rows = self._rows, np.empty((0, self.channels), np.float32)
+            self._absorb(rows)
+        self._refresh(rounds=20)
+
+    def merge(self, other: StreamingPCA) -> None:
+        """Take over what another learner has seen, as if its pixels had come here too."""
+        if other.channels != self.channels or other.settings != self.settings:
+            raise ValueError("learners of other channels or settings cannot be merged")
+        self._gram += other._gram
+        self._channel_total += other._channel_total
+        self._total += other._total
+        self._spectra += other._spectra
+        self._absorbed += other._absorbed
+        self.seen += other._absorbed
+        self.learn(other._rows)
+        self._refresh(rounds=20)
+
+    def _block_pixels(self) -> int:
+        size = self.settings.block_pixels
+        return int(min(max(self._absorbed, FIRST_BLOCK_PIXELS), size))
+
+    def _absorb(self, rows: NDArray[np.float32]) -> None:
+        """Add one block to the sums; ``rows`` is float32 ``(pixel, channel)``, counts."""
+        self._absorbed += len(rows)
+        share = 1.0
+        if self._absorbed > self.settings.full_pixels:
+            share = self.settings.later_share
+            keep = max(1, round(share * len(rows)))
+            share = keep / len(rows)
+            chosen = np.sort(self._rng.choice(len(rows), keep, replace=False))
+            rows = rows[chosen]
+        totals = np.empty(len(rows))
+        row_totals(rows, totals)
+        good = np.isfinite(totals) & (totals > 0)
+        totals[~good] = 0.0
+        weight = good / share
+        self._total += float(weight @ totals)
+        self._spectra += float(weight.sum())
+        if self._spectra == 0:
+            return
+        if self.settings.weighting == "poisson":
+            floor = FAINT * self._total / self._spectra
+            scale = np.sqrt(weight / np.maximum(totals, floor))
+        else:
+            scale = np.sqrt(weight)
+        if len(self._scaled) < len(rows):
+            self._scaled = np.empty((len(rows), self.channels), np.float32)
+        scaled = self._scaled[: len(rows)]
+        scale_rows(
+            rows, scale.astype(np.float32), weight.astype(np.float32), self._channel_total, scaled
+        )
+        ssyrk(1.0, scaled.T, beta=1.0, c=self._gram, overwrite_c=1, lower=1)
+
+    # ---- the basis --------------------------------------------------------------------
+
+    def _channel_scale(self) -> NDArray[np.float64]:
+        """Expected noise of a channel of a spectrum with one count, float64 ``(channel,)``."""
+        if self.settings.weighting == "none":
+            return np.ones(self.channels)
+        share = self._channel_total / self._total
+        return np.sqrt(np.maximum(share, FAINT / self.channels))
+
+    def _refresh(self, rounds: int) -> None:
+        """Find the leading eigenvectors anew, starting from the last ones."""
+        growth = int(self._absorbed * self.settings.growth)
+        self._next_update = self._absorbed + min(growth, self.settings.update_pixels)
+        if self._spectra == 0:
+            return
+        scale = self._channel_scale()
+        values, vectors = _leading(
+            self._gram, 1.0 / scale, self._directions, self._width, rounds, self._seed
+        )
+        trace = float(np.diagonal(self._gram).astype(np.float64) @ scale**-2)
+        self.scree = np.maximum(values, 0.0) / self._spectra
+        self.components = self._significant(trace / self._spectra)
+        vectors = _aligned(vectors, self._directions, self.components)
+        self._directions = vectors.astype(np.float32)
+        self.factors = np.ascontiguousarray((vectors * scale[:, None]).T, np.float32)
+        self._projection = np.ascontiguousarray((vectors / scale[:, None]).T, np.float32)
+        self.basis_version += 1
+
+    def _significant(self, trace: float) -> int:
+        """Components above the noise; sets `noise_edge`.
+
+        Weighted noise fills a band of variances whose upper edge Marchenko & Pastur (1967)
+        give; the mean level comes from what the leading components leave. Resampling ties
+        neighbouring channels together and lifts the edge above that, so the last, surely
+        noisy variances of the scree have a say too.
+        """
+        width = min(self._width, self.channels)
+        rows = min(self._spectra, self._effective_rows())
+        rest = max(trace - float(self.scree[:width].sum()), 0.0)
+        level = rest / max(self.channels - width, 1)
+        edge = level * (1.0 + np.sqrt(self.channels / max(rows, 1.0))) ** 2
+        tail = self.scree[width // 2 : width]
+        spread = float(tail[0] - tail[-1]) if len(tail) > 1 else 0.0
+        self.noise_edge = max(edge, float(tail[0]) + spread) if len(tail) else edge
+        limit = width if width < 4 else width // 2
+        found = int(np.count_nonzero(self.scree[:limit] > self.noise_edge))
+        if self.settings.components is not None:
+            return min(self.settings.components, width)
+        return max(found, 1)
+
+    def _effective_rows(self) -> float:
+        full, share = self.settings.full_pixels, self.settings.later_share
+        later = max(self._absorbed - full, 0)
+        return max(self._absorbed - later, 0) + share * later
+
+    def take_rotation(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """How loadings of the basis last asked about look in the present one.
+
+        Returns
+        -------
+        (R, offset) or None
+            float32 ``(component, component)`` and ``(component,)``: old loadings become
+            ``old @ R + offset``. None if the basis did not change since the last call.
+        """
+        if self.basis_version == self._handed_version:
+            return None
+        rotation = self._handed_factors.astype(np.float64) @ self._projection.T.astype(np.float64)
+        self._handed_version = self.basis_version
+        self._handed_factors = self.factors
+        return rotation.astype(np.float32), np.zeros(self._width, np.float32)
+
+    # ---- reading ----------------------------------------------------------------------
+
+    @property
+    def width(self) -> int:
+        """Columns of the loadings."""
+        return self._width
+
+    @property
+    def mean(self) -> NDArray[np.float32]:
+        """Mean spectrum of the pixels learned, float32 ``(channel,)``, counts."""
+        return (self._channel_total / max(self._spectra, 1.0)).astype(np.float32)
+
+    def transform(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Loadings of spectra in the present basis; nan before there is one.
+
+        Parameters
+        ----------
+        x : float32 ``(pixel, channel)``, counts
+
+        Returns
+        -------
+        float32 ``(pixel, component)``
+            `width` columns, the `components` significant ones first; nan where a channel of
+            the spectrum is.
+        """
+        out = np.empty((len(x), self._width), np.float32)
+        project(np.ascontiguousarray(x, np.float32), self._projection, out)
+        return out
+
+
+def _leading(
+    gram: NDArray[np.float32],
+    weight: NDArray[np.float64],
+    start: NDArray[np.float32],
+    width: int,
+    rounds: int,
+    seed: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Leading eigenpairs of ``diag(weight) gram diag(weight)``, by a block Krylov method.
+
+    Parameters
+    ----------
+    gram : float32 ``(channel, channel)``, Fortran order, lower triangle
+    weight : float64 ``(channel,)``
+    start : float32 ``(channel, component)``; guess, may be zero
+    rounds : int
+        Restarts at most; ends sooner once variances and vectors stand still.
+
+    Returns
+    -------
+    values, vectors : float64 ``(component,)`` falling, ``(channel, component)``
+        Zero where the matrix has fewer than ``width`` channels.
+    """
+    channels = len(weight)
+    block = min(width + 8, channels)
+    values, vectors = np.zeros(width), np.zeros((channels, width))
+    if channels <= 6 * block:
+        full = (np.tril(gram) + np.tril(gram, -1).T).astype(np.float64)
+        w, v = np.linalg.eigh(full * weight[:, None] * weight)
+        n = min(width, channels)
+        values[:n], vectors[:, :n] = w[::-1][:n], v[:, ::-1][:, :n]
+        return values, vectors
+    light = weight.astype(np.float32)[:, None]
+    scale = np.float32(1.0 / max(float((np.diagonal(gram) * light[:, 0] ** 2).max()), 1e-30))
+
+    def times(q: NDArray[np.float32]) -> NDArray[np.float32]:
+        product = ssymm(1.0, gram, np.asfortranarray(light * q), lower=1)
+        return np.asarray(light * product * scale, np.float32)
+
+    guess = np.random.default_rng(seed).standard_normal((channels, block)).astype(np.float32)
+    guess[:, : start.shape[1]][:, np.any(start, axis=0)] = start[:, np.any(start, axis=0)]
+    q = np.linalg.qr(guess)[0]
+    for _ in range(rounds):
+        basis, last = [q], q
+        images = []
+        for _ in range(4):
+            image = times(last)
+            images.append(image)
+            for _ in range(2):
+                for b in basis:
+                    image = image - b @ (b.T @ image)
+            last = np.linalg.qr(image)[0]
+            basis.append(last)
+        images.append(times(last))
+        space = np.concatenate(basis, axis=1).astype(np.float64)
+        small = space.T @ np.concatenate(images, axis=1)
+        w, v = np.linalg.eigh((small + small.T) / 2)
+        q_next = (space @ v[:, ::-1][:, :block]).astype(np.float32)
+        residual = np.linalg.norm(q_next[:, :width] - q @ (q.T @ q_next[:, :width]))
+        q = np.linalg.qr(q_next)[0] * np.sign(np.sum(np.linalg.qr(q_next)[0] * q_next, axis=0))
+        values = w[::-1][:width] / scale
+        if residual < 1e-4:
+            break
+    return values, q[:, :width].astype(np.float64)
+
+
+def _aligned(
+    vectors: NDArray[np.float64], last: NDArray[np.float32], components: int
+) -> NDArray[np.float64]:
+    """Give significant vectors the order, and all the sign, of the last basis.
+
+    A vector without a predecessor gets the sign that makes its largest swing positive.
+    """
+    vectors = vectors.copy()
+    overlap = np.abs(last[:, :components].T @ vectors[:, :components])
+    slots, found = linear_sum_assignment(-overlap)
+    vectors[:, slots] = vectors[:, found]
+    same = np.sum(vectors * last, axis=0)
+    largest = vectors[np.argmax(np.abs(vectors), axis=0), np.arange(vectors.shape[1])]
+    sign = np.where(np.abs(same) > 0.2, np.sign(same), np.sign(largest))
+    return vectors * np.where(sign == 0, 1.0, sign)

@@ -1,0 +1,79 @@
+"""Loops of streaming PCA: scale rows before they are learned, project rows onto factors.
+
+Both work row by row in a fixed order of summation, so that a row's result does not
+depend on which other rows came with it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from live_eels.kernels import jit
+
+
+@jit
+def row_totals(x: NDArray[np.float32], out: NDArray[np.float64]) -> None:
+    """Sum each row; nan where any channel is not finite.
+
+    Parameters
+    ----------
+    x : float32 ``(pixel, channel)``, counts
+    out : float64 ``(pixel,)``, counts
+    """
+    for i in range(x.shape[0]):
+        total = np.float32(0.0)
+        for j in range(x.shape[1]):
+            total += x[i, j]
+        out[i] = total if np.isfinite(total) else np.nan
+
+
+@jit
+def scale_rows(
+    x: NDArray[np.float32],
+    scale: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    column_total: NDArray[np.float64],
+    out: NDArray[np.float32],
+) -> None:
+    """Multiply row ``i`` by ``scale[i]`` into ``out``; add ``weight[i]`` times it to totals.
+
+    A row with ``weight`` 0 is skipped whatever it holds, and ``out`` is zero there.
+
+    Parameters
+    ----------
+    x : float32 ``(pixel, channel)``, counts
+    scale, weight : float32 ``(pixel,)``
+    column_total : float64 ``(channel,)``, counts; added to
+    out : float32 ``(pixel, channel)``
+    """
+    for i in range(x.shape[0]):
+        if weight[i] == 0.0:
+            out[i, :] = 0.0
+            continue
+        s = scale[i]
+        w = weight[i]
+        for j in range(x.shape[1]):
+            value = x[i, j]
+            out[i, j] = s * value
+            column_total[j] += w * value
+
+
+@jit
+def project(
+    x: NDArray[np.float32], projection: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    """Scalar product of each row with each row of ``projection``.
+
+    Parameters
+    ----------
+    x : float32 ``(pixel, channel)``, counts
+    projection : float32 ``(component, channel)``
+    out : float32 ``(pixel, component)``
+    """
+    for i in range(x.shape[0]):
+        for k in range(projection.shape[0]):
+            total = np.float32(0.0)
+            for j in range(x.shape[1]):
+                total += x[i, j] * projection[k, j]
+            out[i, k] = total
