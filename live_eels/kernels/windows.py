@@ -1,0 +1,55 @@
+"""Window sums less the background under them, with Poisson error."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import prange
+from numpy.typing import NDArray
+
+from live_eels.kernels import pjit
+from live_eels.kernels.background import Fit, fit_sums
+
+
+@pjit
+def net_counts(
+    spectra: NDArray[np.float32],
+    first: int,
+    last: int,
+    fit: Fit,
+    ratio: NDArray[np.float64],
+    ratio_slope: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    net: NDArray[np.float32],
+    error: NDArray[np.float32],
+) -> None:
+    """Counts of each row in channels ``first..last - 1`` less the background that ``fit``
+    continues there: ``net (pixel,)`` and its standard deviation ``error (pixel,)``.
+
+    ``ratio``, ``ratio_slope`` and ``spread (point,)`` belong to the slopes of ``fit``: the
+    background in the window per count in the fit window, its derivative, and the variance of
+    the regressor. The variance is that of the window's own counts, plus that of the fitted
+    amplitude, plus that of the fitted slope.
+    """
+    for p in prange(spectra.shape[0]):
+        total, moment = fit_sums(spectra[p], fit.first, fit.t)
+        gross = np.float32(0.0)
+        part = spectra[p, first:last]
+        for i in range(part.size):
+            gross += part[i]
+        if not total > 0.0:
+            net[p] = np.float32(math.nan)
+            error[p] = np.float32(math.nan)
+            continue
+        at = (moment / total - fit.mean_first) / fit.mean_step
+        at = min(max(at, 0.0), fit.slopes.size - 1.000001)
+        i = int(at)
+        w = at - i
+        share = ratio[i] + w * (ratio[i + 1] - ratio[i])
+        slope = ratio_slope[i] + w * (ratio_slope[i + 1] - ratio_slope[i])
+        wide = spread[i] + w * (spread[i + 1] - spread[i])
+        net[p] = gross - total * share
+        variance = max(gross, np.float32(1.0)) + share * share * total
+        variance += slope * slope * total / wide
+        error[p] = math.sqrt(variance)
