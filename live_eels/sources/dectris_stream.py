@@ -146,6 +146,7 @@ _headers1: msgspec.json.Decoder[_Header1 | _Image1 | _End1] = msgspec.json.Decod
 _blobs1 = msgspec.json.Decoder(_Blob1)
 _configs1 = msgspec.json.Decoder(_Config1)
 _TYPES1 = {"uint8": "u1", "uint16": "u2", "uint32": "u4"}
+_BITSHUFFLE_BLOCK_BYTES = 8192
 _ENCODING1 = re.compile(r"(?:bs(8|16|32)-?)?(lz4)?([<>])")
 
 
@@ -200,8 +201,12 @@ def _blob1(header: _Blob1, blob: Part) -> Counts:
     if not compressed:
         return _image(blob, dtype, (height, width))
     if shuffled:
+        if blob[:12] == bytes(12):  # some senders leave the frame of the HDF5 filter empty
+            blob = struct.pack(">QI", size, _BITSHUFFLE_BLOCK_BYTES) + blob[12:]
         data = _decompress(blob, "bslz4", int(shuffled) // 8, size)
     else:  # one bare LZ4 block: framed here as the decompressor wants it
+        if len(blob) == size:  # which in that frame would mean: not compressed
+            raise WireError("an LZ4 block as long as its content cannot be read")
         block = min(size, 0xFFFFFFFF)
         data = _decompress(struct.pack(">QII", size, block, len(blob)) + blob, "lz4", 0, size)
     return _image(data, dtype, (height, width))

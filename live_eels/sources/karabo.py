@@ -239,6 +239,8 @@ class KaraboDecoder:
             signal = running.scan.signals[place]
             if spectra.shape[1] != signal.axis.size:
                 raise WireError(f"{name}: {spectra.shape[1]} channels, not {signal.axis.size}")
+            if _KEPT[spectra.dtype.str] != signal.dtype:
+                raise WireError(f"{name}: {spectra.dtype}, but the scan began with {signal.dtype}")
             out.append(
                 Spectra(
                     running.scan.id,
