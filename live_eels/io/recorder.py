@@ -1,0 +1,364 @@
+"""Raw counts to disk, before anything else touches them.
+
+Lives here: the recording of one scan while it runs, and reading back from it. Knows no
+socket, no analysis and no queue.
+
+The file is laid out once (`layout.create`) and closed; from then on counts are plain writes
+at their place in the file. So the stream never waits for HDF5's lock, any reader can open the
+file at any moment of the scan, and what was written is there after a kill.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from live_eels.io import layout
+from live_eels.io.layout import Extent
+from live_eels.io.results import Note, append_end, write_all
+from live_eels.spectra import Chunk, MapSnapshot, Scan, ScanEnd
+
+_SPARE_BYTES = 64 * 1024 * 1024
+"""Room left beside the counts for maps and for the computer to breathe."""
+
+_BLOCK_BYTES = 32 * 1024 * 1024
+_MAX_VISITS = np.iinfo(np.uint16).max
+
+
+class RecorderError(Exception):
+    """The recording cannot be made or continued; the message says what to do."""
+
+
+class Recorder:
+    """The recording of one scan.
+
+    One thread writes; `read`, `window_sum` and `visits` may be called from any thread at any
+    time, also after `finish`.
+
+    Parameters
+    ----------
+    path
+        The new file, named ``*.hspy``; an existing one is never overwritten.
+    config_text
+        The settings of the engine as TOML, kept in the file.
+    reserve
+        Take the disk space of the whole scan now, so that a scan that does not fit fails
+        before its first spectrum.
+    flush_every_s
+        How often written counts are forced to the disk, in the background: what a power cut
+        can cost. A killed program costs nothing.
+
+    Raises
+    ------
+    RecorderError
+        If the file exists, cannot be made, or does not fit on the disk.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        scan: Scan,
+        *,
+        config_text: str = "",
+        reserve: bool = True,
+        flush_every_s: float = 5.0,
+    ) -> None:
+        self.path = Path(path)
+        self.scan = scan
+        self.bytes_written = 0
+        self.finished = False
+        self._names = {signal.name: role for role, signal in layout.roles(scan).items()}
+        self._extents = _lay_out(self.path, scan, config_text, reserve=reserve)
+        self._file = io.FileIO(self.path, "r+")
+        self._visits = {
+            role: np.zeros(extent.pixels, np.uint16) for role, extent in self._extents.items()
+        }
+        self._maps: dict[str, NDArray[Any]] = {
+            role: _mapped(self.path, extent) for role, extent in self._extents.items()
+        }
+        self._notes: list[Note] = []
+        self._flush_every_s = flush_every_s
+        self._flushed_s = time.monotonic()
+        self._flusher: threading.Thread | None = None
+        self._flush_error: OSError | None = None
+
+    def write(self, chunk: Chunk) -> Chunk:
+        """Add raw counts to their pixels.
+
+        With several passes a pixel's counts add up; in a scan of one pass a pixel that comes
+        again (a live view) replaces what was there.
+
+        Returns
+        -------
+        Chunk
+            The same chunk; with several passes, one whose counts are the sums so far in the
+            stored dtype (see `layout.stored_dtype`).
+
+        Raises
+        ------
+        RecorderError
+            If the disk is full or gone, or the chunk does not belong to this scan.
+        """
+        pixels = chunk.pixels
+        if pixels.size == 0:
+            return chunk
+        try:
+            core = self._add("core", pixels, chunk.counts, chunk.core_seen)
+            low = None
+            if chunk.low is not None:
+                low = self._add("low", pixels, chunk.low, chunk.low_seen)
+            self._flush_when_due()
+        except OSError as error:
+            raise RecorderError(_disk_trouble(self.path, error)) from error
+        if self.scan.passes <= 1:
+            return chunk
+        return replace(
+            chunk,
+            counts=core,
+            low=low,
+            core_seen=self._seen("core", pixels),
+            low_seen=None if low is None else self._seen("low", pixels),
+        )
+
+    def _add(
+        self,
+        role: str,
+        pixels: NDArray[np.int64],
+        counts: NDArray[Any],
+        seen: NDArray[np.bool_] | None,
+    ) -> NDArray[Any]:
+        extent = self._extents.get(role)
+        if extent is None or counts.shape != (pixels.size, extent.channels):
+            raise RecorderError(
+                f"scan {self.scan.id}: {role} counts of shape {counts.shape} do not belong to "
+                f"a scan of {self.scan.pixels} pixels and "
+                f"{0 if extent is None else extent.channels} channels"
+            )
+        adding = self.scan.passes > 1
+        sums = np.array(counts, extent.dtype) if adding else counts
+        if sums.dtype != extent.dtype:
+            raise RecorderError(
+                f"scan {self.scan.id}: {role} counts are {sums.dtype}, announced {extent.dtype}"
+            )
+        for rows, first in _runs(pixels, seen):
+            block = sums[rows]
+            stop = first + len(block)
+            if first < 0 or stop > extent.pixels:
+                raise RecorderError(
+                    f"scan {self.scan.id}: pixel {first if first < 0 else stop - 1} is not one "
+                    f"of its {extent.pixels} pixels"
+                )
+            visits = self._visits[role][first:stop]
+            if adding:
+                if visits.any():
+                    block += self._maps[role][first:stop]
+                    if isinstance(rows, np.ndarray):
+                        sums[rows] = block
+                np.minimum(visits, _MAX_VISITS - 1, out=visits)
+                visits += 1
+            else:
+                visits[:] = 1
+            write_all(
+                self._file, extent.offset + first * extent.row_bytes, np.ascontiguousarray(block)
+            )
+            write_all(self._file, extent.visits_offset + 2 * first, visits)
+            self.bytes_written += block.nbytes
+        if adding and seen is not None and not seen.all():
+            sums[~seen] = self._maps[role][pixels[~seen]]
+        return sums
+
+    def _seen(self, role: str, pixels: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        seen = self._visits[role][pixels] > 0
+        return None if seen.all() else seen
+
+    def read(self, pixels: NDArray[np.int64], signal: str = "core") -> NDArray[Any]:
+        """Read counts from the disk, ``(pixel, channel)``; pixels never seen are 0."""
+        return self._maps[self._role(signal)][pixels]
+
+    def visits(self, signal: str = "core") -> NDArray[np.uint16]:
+        """How many spectra each pixel got so far, uint16 ``(scan pixels,)``; a copy."""
+        return self._visits[self._role(signal)].copy()
+
+    def window_sum(self, channels: slice, signal: str = "core") -> NDArray[np.float64]:
+        """Sum ``channels`` of every pixel, float64 ``(scan pixels,)``; nan where unseen."""
+        role = self._role(signal)
+        counts, visits = self._maps[role], self._visits[role]
+        extent = self._extents[role]
+        sums = np.full(extent.pixels, np.nan)
+        block = max(1, _BLOCK_BYTES // extent.row_bytes)
+        for first in range(0, extent.pixels, block):
+            stop = min(first + block, extent.pixels)
+            if visits[first:stop].any():
+                sums[first:stop] = counts[first:stop, channels].sum(axis=1, dtype=np.float64)
+        sums[visits == 0] = np.nan
+        return sums
+
+    def _role(self, signal: str) -> str:
+        role = signal if signal in self._extents else self._names.get(signal)
+        if role is None:
+            raise KeyError(f"the recording has {sorted(self._extents)}, not {signal!r}")
+        return role
+
+    def note(self, text: str, pixels: NDArray[np.int64] | None = None) -> None:
+        """Keep a remark, written into the file at the end of the scan."""
+        where = () if pixels is None else tuple(int(p) for p in np.ravel(pixels))
+        self._notes.append(Note(text, where, time.time()))
+
+    def flush(self) -> None:
+        """Force what was written to the disk; returns when it is there."""
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise RecorderError(_disk_trouble(self.path, error)) from error
+
+    def _flush_when_due(self) -> None:
+        now = time.monotonic()
+        if now - self._flushed_s < self._flush_every_s:
+            return
+        if self._flush_error is not None:
+            raise self._flush_error
+        if self._flusher is None or not self._flusher.is_alive():
+            self._flushed_s = now
+            self._flusher = threading.Thread(target=self._flush_quietly, name="flush", daemon=True)
+            self._flusher.start()
+
+    def _flush_quietly(self) -> None:
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            self._flush_error = error
+
+    def missing(self, signal: str = "core") -> NDArray[np.int64]:
+        """Pixels never seen, as int64 ``(run, 2)``: first, and the one after the last."""
+        unseen = np.concatenate(([False], self._visits[self._role(signal)] == 0, [False]))
+        return np.flatnonzero(unseen[1:] != unseen[:-1]).reshape(-1, 2)
+
+    def finish(
+        self,
+        end: ScanEnd,
+        snapshot: MapSnapshot | None = None,
+        counters: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Write the end of the scan, its maps and counters, and let go of the file.
+
+        Raises
+        ------
+        RecorderError
+            If they could not be written; the counts are safe and the file is readable.
+        """
+        if self.finished:
+            return
+        missing = {role: self.missing(role) for role in self._extents}
+        self._wait_for_flush()
+        try:
+            append_end(self._file, end, missing, snapshot, counters or {}, self._notes)
+        except OSError as error:
+            raise RecorderError(
+                f"{_disk_trouble(self.path, error)} The counts are safe; maps and summary of "
+                "this scan are not in the file: run `live-eels process` on it."
+            ) from error
+        finally:
+            self.finished = True
+            self._file.close()
+
+    def discard(self) -> None:
+        """Remove the file: this scan is not to be kept."""
+        self._wait_for_flush()
+        self.finished = True
+        self._file.close()
+        self._maps = {
+            role: np.zeros((0, extent.channels), extent.dtype)
+            for role, extent in self._extents.items()
+        }
+        with contextlib.suppress(FileNotFoundError):
+            self.path.unlink()
+
+    def _wait_for_flush(self) -> None:
+        if self._flusher is not None:
+            self._flusher.join()
+
+
+def _lay_out(path: Path, scan: Scan, config_text: str, *, reserve: bool) -> dict[str, Extent]:
+    """Make the file and take its disk space; leave nothing behind if that fails."""
+    if path.suffix != ".hspy":
+        raise RecorderError(f"{path}: name the recording *.hspy, HyperSpy refuses other names")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path.parent).free
+        needed = _SPARE_BYTES + sum(
+            scan.pixels * s.axis.size * layout.stored_dtype(s.dtype, scan.passes).itemsize
+            for s in layout.roles(scan).values()
+        )
+        if reserve and needed > free:
+            raise RecorderError(
+                f"{path}: the scan needs {needed / 1e9:.3g} GB and the disk has "
+                f"{free / 1e9:.3g} GB left: free some space, or record elsewhere"
+            )
+        extents = layout.create(path, scan, config_text)
+    except FileExistsError as error:
+        raise RecorderError(f"{path} exists already and is not overwritten") from error
+    except OSError as error:
+        raise RecorderError(f"{path}: cannot make the recording: {error}") from error
+    if reserve:
+        try:
+            for extent in extents.values():
+                _reserve(path, extent)
+        except OSError as error:
+            path.unlink()
+            raise RecorderError(_disk_trouble(path, error)) from error
+    return extents
+
+
+def _reserve(path: Path, extent: Extent) -> None:
+    """Take disk space where the system can do so without writing it."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), extent.offset, extent.nbytes)
+
+
+def _mapped(path: Path, extent: Extent) -> NDArray[Any]:
+    """Read-only view of the file, ``(pixel, channel)``: sees what is written, at once."""
+    return np.memmap(path, extent.dtype, "r", extent.offset, (extent.pixels, extent.channels)).view(
+        np.ndarray
+    )
+
+
+def _runs(
+    pixels: NDArray[np.int64], seen: NDArray[np.bool_] | None
+) -> Iterator[tuple[slice | NDArray[np.int64], int]]:
+    """``(rows of the chunk, first pixel)`` of each stretch of consecutive pixels."""
+    if seen is None or seen.all():
+        count = pixels.size
+        first = int(pixels[0])
+        if count == 1 or (int(pixels[-1]) - first == count - 1 and np.all(np.diff(pixels) == 1)):
+            yield slice(0, count), first
+            return
+        order = np.argsort(pixels, kind="stable")
+    else:
+        order = np.flatnonzero(seen)
+        order = order[np.argsort(pixels[order], kind="stable")]
+    if order.size == 0:
+        return
+    ordered = pixels[order]
+    cuts = np.flatnonzero(np.diff(ordered) != 1) + 1
+    for start, stop in zip([0, *cuts.tolist()], [*cuts.tolist(), order.size], strict=True):
+        yield order[start:stop], int(ordered[start])
+
+
+def _disk_trouble(path: Path, error: OSError) -> str:
+    reason = error.strerror or str(error)
+    with contextlib.suppress(OSError):
+        reason += f" ({shutil.disk_usage(path.parent).free / 1e9:.3g} GB left on its disk)"
+    return f"{path}: cannot write the recording: {reason}. Free some space or record elsewhere."
