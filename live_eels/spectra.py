@@ -255,6 +255,14 @@ class Prepared:
     low, low_axis
         The corrected low loss with its zero-loss peak at 0 eV, float32 ``(pixel, channel)``,
         or None where the scan has none.
+    zlp_width_ev
+        Full width of the zero-loss peak at half maximum, float32 ``(pixel,)``, nan where there
+        is no peak; None where no peak is looked for.
+    fit_quality
+        Reduced chi-square of the background in its fit window, float32 ``(pixel,)``, nan where
+        none was fitted: 1 is what counting noise alone gives.
+    spikes
+        What was repaired as an X-ray: pixel and raw channel of each, int64 ``(spike, 2)``.
     """
 
     scan: Scan
@@ -268,6 +276,9 @@ class Prepared:
     flags: NDArray[np.uint8]
     low: NDArray[np.float32] | None = None
     low_axis: EnergyAxis | None = None
+    zlp_width_ev: NDArray[np.float32] | None = None
+    fit_quality: NDArray[np.float32] | None = None
+    spikes: NDArray[np.int64] | None = None
 
 
 QUALITY_FLAGS: tuple[str, ...] = (
