@@ -9,7 +9,8 @@ A sender needs ZeroMQ, msgpack and this page. Every message is multipart::
     ``scan``, ``spectra`` and ``scan_end``.
 ``header``
     One msgpack map, at most 64 KiB. ``type`` says which message it is. Unknown fields,
-    missing fields and wrong types are errors. Strings are UTF-8; numbers must be finite.
+    missing fields and wrong types are errors. Strings are UTF-8 without control characters;
+    numbers must be finite.
 array parts
     Raw little-endian buffers in C order, nothing before or after, in the order in which the
     header announces them. Type codes are numpy's without byte order: ``u1 u2 u4 i4 f4 f8``.
@@ -255,14 +256,17 @@ def _encode_spectra(spectra: Spectra) -> list[Part]:
 def _decode_spectra(header: _Spectra, arrays: Sequence[Part]) -> Spectra:
     _expect(arrays, 1 if header.first is not None else 2)
     n, channels = header.n, header.channels
+    counts = _array(arrays[-1], header.dtype, (n, channels), "counts")  # first: it bounds n
     if header.first is not None:
         pixels = np.arange(header.first, header.first + n, dtype=np.int64)
     else:
         pixels = _array(arrays[0], "i8", (n,), "pixels").astype(np.int64, copy=False)
         if pixels.min() < 0:
             raise WireError(f"pixel {pixels.min()} is negative")
-    counts = _array(arrays[-1], header.dtype, (n, channels), "counts")
-    clock_s = math.nan if header.clock_s is None else header.clock_s
+    clock_s = math.nan
+    if header.clock_s is not None:
+        _finite("clock_s", header.clock_s)
+        clock_s = header.clock_s
     return Spectra(header.scan, header.signal, header.sequence, pixels, counts, clock_s)
 
 
@@ -310,7 +314,9 @@ def _decode_scan(header: _Scan, arrays: Sequence[Part]) -> Scan:
     signals = tuple(_decode_signal(signal, references) for signal in header.signals)
     for axis in header.navigation:
         _finite(f"navigation axis {axis.name!r}", axis.scale, axis.offset)
+        _printable(axis.name, axis.units)
     microscope = header.instrument
+    _printable(header.scan, header.title, *names, microscope.microscope, microscope.spectrometer)
     _finite(
         "instrument",
         *(v for v in msgspec.structs.astuple(microscope) if isinstance(v, float)),
@@ -329,7 +335,8 @@ def _decode_scan(header: _Scan, arrays: Sequence[Part]) -> Scan:
 
 
 def _decode_signal(signal: _Signal, references: Any) -> Signal:
-    _finite(f"signal {signal.name!r}", signal.offset_ev, signal.dispersion_ev)
+    last_ev = signal.offset_ev + signal.size * signal.dispersion_ev
+    _finite(f"signal {signal.name!r}", signal.offset_ev, signal.dispersion_ev, last_ev)
     if signal.dispersion_ev <= 0:
         raise WireError(
             f"signal {signal.name!r}: dispersion_ev is {signal.dispersion_ev:g}, must be above 0 "
@@ -363,6 +370,13 @@ def _array(part: Part, dtype: str, shape: tuple[int, ...], what: str) -> NDArray
 def _finite(what: str, *values: float) -> None:
     if not all(map(math.isfinite, values)):
         raise WireError(f"{what}: numbers must be finite, got {values}")
+
+
+def _printable(*texts: str) -> None:
+    """Refuse control characters: texts go into file names, HDF5 (no NUL) and terminals."""
+    for text in texts:
+        if not text.isprintable() and any(ord(c) < 32 or 127 <= ord(c) < 160 for c in text):
+            raise WireError(f"control characters in {text[:40]!r}")
 
 
 # Results: what control software and viewers subscribe to.
