@@ -248,8 +248,8 @@ def _encode_spectra(spectra: Spectra) -> list[Part]:
     )
     parts: list[Part] = [b"spectra", _encoder.encode(header)]
     if not run:
-        parts.append(pixels.data.cast("B"))
-    parts.append(counts.data.cast("B"))
+        parts.append(_raw(pixels))
+    parts.append(_raw(counts))
     return parts
 
 
@@ -275,7 +275,7 @@ def _encode_scan(scan: Scan) -> list[Part]:
     for signal in scan.signals:
         for reference in (signal.dark, signal.gain):
             if reference is not None:
-                references.append(np.ascontiguousarray(reference, "<f4").data.cast("B"))
+                references.append(_raw(np.ascontiguousarray(reference, "<f4")))
     instrument = scan.instrument
     header = _Scan(
         VERSION,
@@ -365,6 +365,11 @@ def _array(part: Part, dtype: str, shape: tuple[int, ...], what: str) -> NDArray
     if size > MAX_ARRAY_BYTES:
         raise WireError(f"{what}: {size} bytes; an array has at most {MAX_ARRAY_BYTES}")
     return np.frombuffer(part, "<" + dtype).reshape(shape)
+
+
+def _raw(array: NDArray[Any]) -> memoryview:
+    """View a contiguous array as bytes; an empty one too, which ``memoryview.cast`` refuses."""
+    return array.reshape(-1).view(np.uint8).data
 
 
 def _finite(what: str, *values: float) -> None:
@@ -459,7 +464,7 @@ def encode_pixels(scan_id: str, result: ChunkResult) -> list[Part]:
         row[:] = result.maps[name]
     header = PixelsMessage(scan_id, len(result.pixels), names)
     pixels = np.ascontiguousarray(result.pixels, "<i8")
-    return [b"pixels", _encoder.encode(header), pixels.data.cast("B"), values.data.cast("B")]
+    return [b"pixels", _encoder.encode(header), _raw(pixels), _raw(values)]
 
 
 def encode_map(snapshot: MapSnapshot, name: str) -> list[Part]:
@@ -471,7 +476,7 @@ def encode_map(snapshot: MapSnapshot, name: str) -> list[Part]:
         list(spec.classes), spec.limits, list(values.shape),
         [axis.scale for axis in axes], [axis.units for axis in axes],
     )  # fmt: skip
-    return [f"map/{name}".encode(), _encoder.encode(header), values.data.cast("B")]
+    return [f"map/{name}".encode(), _encoder.encode(header), _raw(values)]
 
 
 def encode_curve(snapshot: MapSnapshot, name: str) -> list[Part]:
@@ -483,9 +488,9 @@ def encode_curve(snapshot: MapSnapshot, name: str) -> list[Part]:
         list(curve.labels), curve.unit, (values.shape[0], values.shape[1]),
         curve.error is not None,
     )  # fmt: skip
-    parts: list[Part] = [f"curve/{name}".encode(), _encoder.encode(header), values.data.cast("B")]
+    parts: list[Part] = [f"curve/{name}".encode(), _encoder.encode(header), _raw(values)]
     if curve.error is not None:
-        parts.append(np.ascontiguousarray(curve.error, "<f4").data.cast("B"))
+        parts.append(_raw(np.ascontiguousarray(curve.error, "<f4")))
     return parts
 
 

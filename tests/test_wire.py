@@ -3,6 +3,7 @@
 import math
 import struct
 import tracemalloc
+from dataclasses import replace
 
 import msgpack
 import numpy as np
@@ -14,6 +15,7 @@ import hostile
 from live_eels import wire
 from live_eels.spectra import (
     DTYPES,
+    ChunkResult,
     Curve,
     EnergyAxis,
     Instrument,
@@ -329,6 +331,23 @@ def test_status_and_events_go_out_and_come_in():
     assert (event.event, event.scan, event.details) == ("mark_region", "s", {"pixels": [1, 2]})
 
 
+def test_pixels_go_out_and_come_in():
+    label, ratio = np.array([1, 0], np.float32), np.array([np.nan, 2.5], np.float32)
+    result = ChunkResult(np.array([7, 3]), {"label": label, "L3/L2": ratio})
+    message = wire.decode_result(carried(wire.encode_pixels("s", result)))
+    assert message.pixels.tolist() == [7, 3]
+    assert message.maps == ["label", "L3/L2"]
+    np.testing.assert_array_equal(message.values, [label, ratio])
+    nothing = ChunkResult(np.array([7, 3]), {})
+    assert wire.decode_result(wire.encode_pixels("s", nothing)).values.shape == (0, 2)
+
+
+def test_curves_without_a_curve_go_out_and_come_in():
+    empty = Curve(EnergyAxis(600, 0.25, 4), np.empty((0, 4), np.float32), ())
+    shot = replace(snapshot(), curves={"means": empty})
+    assert wire.decode_result(carried(wire.encode_curve(shot, "means"))).values.shape == (0, 4)
+
+
 def test_hostile_results_are_wire_errors():
     good = [
         [bytes(part) for part in parts]
@@ -336,6 +355,7 @@ def test_hostile_results_are_wire_errors():
             wire.encode_map(snapshot(), "label"),
             wire.encode_curve(snapshot(), "means"),
             wire.encode_status({"state": "scanning"}),
+            wire.encode_pixels("s", ChunkResult(np.arange(2), {"a": np.ones(2, np.float32)})),
         )
     ]
     refused = 0
@@ -344,7 +364,7 @@ def test_hostile_results_are_wire_errors():
             wire.decode_result(parts)
     rng = np.random.default_rng(3)
     for number in range(5000):
-        parts = [bytearray(part) for part in good[number % 3]]
+        parts = [bytearray(part) for part in good[number % 4]]
         part = parts[rng.integers(1, len(parts))]
         part[rng.integers(len(part))] = rng.integers(256)
         if number % 5 == 0:
