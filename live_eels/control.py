@@ -10,7 +10,7 @@ a reply is an object with a ``reply`` field: ``ok``, ``refused`` or ``status``.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -19,12 +19,23 @@ MAX_COMMAND_BYTES = 64 * 1024
 """A command is never longer; a longer one is refused unread."""
 
 
+Energy = Annotated[float, Meta(ge=-1e6, le=1e6)]
+Index = Annotated[int, Meta(ge=0, le=2**53)]
+PlainName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f/\\]+\Z")]
+"""A name that is good in a file, a topic and a terminal: no slash, no control character."""
+
+
 class ControlError(Exception):
     """A command that cannot be read or obeyed: the sender's fault."""
 
 
 def _snake(name: str) -> str:
     return "".join("_" + c.lower() if c.isupper() else c for c in name).lstrip("_")
+
+
+def _rising(what: str, window_ev: tuple[float, float]) -> None:
+    if not window_ev[0] < window_ev[1]:
+        raise ValueError(f"{what}: {window_ev[0]:g} to {window_ev[1]:g} eV is no window")
 
 
 class _Command(
@@ -73,16 +84,24 @@ class SetModel(_Command, frozen=True):
 class SetWindow(_Command, frozen=True):
     """Analyse another energy window; PCA and clusters start anew over all pixels so far."""
 
-    low_ev: float
-    high_ev: float
+    low_ev: Energy
+    high_ev: Energy
+
+    def __post_init__(self) -> None:
+        _rising("low_ev to high_ev", (self.low_ev, self.high_ev))
 
 
 class AddWindowMap(_Command, frozen=True):
     """Add a map: counts in ``signal_ev`` less the background fitted in ``fit_ev``."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=64)]
-    signal_ev: tuple[float, float]
-    fit_ev: tuple[float, float] | None = None
+    name: PlainName
+    signal_ev: tuple[Energy, Energy]
+    fit_ev: tuple[Energy, Energy] | None = None
+
+    def __post_init__(self) -> None:
+        _rising("signal_ev", self.signal_ev)
+        if self.fit_ev is not None:
+            _rising("fit_ev", self.fit_ev)
 
 
 class Refine(_Command, frozen=True):
@@ -98,11 +117,11 @@ class MarkRegion(_Command, frozen=True):
     ``request`` is ``note``, ``scan_again`` or ``dwell_longer``.
     """
 
-    request: Annotated[str, Meta(pattern="^(note|scan_again|dwell_longer)$")]
-    pixels: Annotated[list[int], Meta(max_length=4096)] = []
-    corner: tuple[int, int] | None = None
-    size: tuple[int, int] | None = None
-    text: Annotated[str, Meta(max_length=2000)] = ""
+    request: Literal["note", "scan_again", "dwell_longer"]
+    pixels: Annotated[list[Index], Meta(max_length=4096)] = []
+    corner: tuple[Index, Index] | None = None
+    size: tuple[Index, Index] | None = None
+    text: Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*\Z")] = ""
 
 
 Command = (
@@ -230,5 +249,5 @@ def decode_reply(data: bytes | memoryview) -> Reply:
     """Read an engine's reply: ``Ok``, ``Refused`` or ``Status``."""
     try:
         return _replies.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ControlError(f"the engine's reply cannot be read: {error}") from error
