@@ -25,7 +25,6 @@ import msgspec
 from msgspec import Meta
 
 from live_eels.assemble import AssembleSettings
-from live_eels.classify import ClassifySettings
 from live_eels.cluster import ClusterSettings
 from live_eels.decompose import DecomposeSettings
 from live_eels.preprocess import PreprocessSettings
@@ -73,6 +72,23 @@ class StreamSettings(_Section, frozen=True):
     server_key: str = ""
     public_key: str = ""
     secret_key: str = ""
+
+
+class ClassifySettings(_Section, frozen=True):
+    """Which model labels, and what it is shown.
+
+    Attributes
+    ----------
+    model
+        ``auto`` (the shipped model for the edges on the axis), the name of a shipped model,
+        a path to an ``.onnx`` file with its card beside it, or empty for none.
+    source
+        Which spectrum of a pixel is labelled: ``raw``, ``denoised`` (rebuilt from the principal
+        components), ``cluster`` (mean of its cluster), or ``automatic`` by counts.
+    """
+
+    model: Annotated[str, Meta(max_length=4096)] = "auto"
+    source: Literal["automatic", "raw", "denoised", "cluster"] = "automatic"
 
 
 class RecordSettings(_Section, frozen=True):

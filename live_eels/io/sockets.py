@@ -75,6 +75,8 @@ class Receiver:
         except (zmq.ZMQError, ValueError) as error:
             self._context.destroy(0)
             raise SocketError(advice(endpoint, bind, error)) from error
+        last = self._socket.get_string(zmq.LAST_ENDPOINT).rstrip("\0")
+        self.address: str = str(last)  # as the system resolved it: a port of 0 is filled in
         self._wake_here = self._context.socket(zmq.PAIR)
         self._wake_there = self._context.socket(zmq.PAIR)
         self._wake_here.bind("inproc://wake")
@@ -82,11 +84,6 @@ class Receiver:
         self._poller = zmq.Poller()
         self._poller.register(self._socket, zmq.POLLIN)
         self._poller.register(self._wake_here, zmq.POLLIN)
-
-    @property
-    def endpoint(self) -> str:
-        """The address as the system resolved it (a port of 0 is filled in)."""
-        return str(self._socket.get_string(zmq.LAST_ENDPOINT)).rstrip("\0")
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Sleep until a message is there or ``wake`` was called; False if time ran out."""

@@ -1,0 +1,270 @@
+"""The analyse thread: owns the pipelines, the maps and every parallel kernel.
+
+It takes chunks as they come; when there are none it works off what it owes (pixels that came
+too fast, pixels to be labelled anew) from the recording. When a scan ends it computes every
+pixel once more with the final basis, closes the recording, and only then calls the scan done.
+Commands that touch the analysis run here, between chunks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import asdict, replace
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from live_eels.app.queues import Closed, Edge
+from live_eels.app.receive import Item
+from live_eels.app.session import Session
+from live_eels.io.publisher import Publisher
+from live_eels.io.recorder import RecorderError
+from live_eels.maps import MapBoard
+from live_eels.pipeline import Pipeline
+from live_eels.spectra import Chunk, ChunkResult, Scan, ScanEnd
+
+T = TypeVar("T")
+
+OWED_PIXELS = 1024
+"""Owed pixels are analysed in blocks of this size, so that new chunks wait no longer."""
+
+SNAPSHOT_SHARE = 0.05
+"""Snapshots take no more than this share of the thread's time, whatever the map size."""
+
+
+class AnalyseThread:
+    """Runs the pipeline of the scan in progress.
+
+    Parameters
+    ----------
+    inbox
+        Edge from the record thread.
+    make_pipeline
+        Builds the pipeline of a session; raises nothing for a user's mistake but notes it.
+    publisher
+        Where results go, or None.
+    rate_hz
+        Snapshots per second, at most.
+    on_finished
+        Called with a session whose last map is made.
+    """
+
+    def __init__(
+        self,
+        inbox: Edge[Item],
+        make_pipeline: Callable[[Session], Pipeline],
+        publisher: Publisher | None,
+        rate_hz: float,
+        on_finished: Callable[[Session], None],
+    ) -> None:
+        self._inbox, self._make_pipeline = inbox, make_pipeline
+        self._publisher, self._rate_hz = publisher, rate_hz
+        self._on_finished = on_finished
+        self._commands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._sessions: list[Session] = []
+        self._snapshot_due_s = 0.0
+        self._stale: Session | None = None
+
+    def run(self) -> None:
+        """Analyse until the inbox is closed and nothing is owed."""
+        open_ = True
+        while open_ or self._work_waits():
+            try:
+                item = self._inbox.get(self._patience_s())
+                if item is not None:
+                    self._take(*item)
+            except Closed:
+                open_ = False
+                item = None
+            self._obey()
+            if item is None:
+                self._catch_up()
+            if self._stale is not None and time.monotonic() >= self._snapshot_due_s:
+                self._show(self._stale)
+        self._obey()
+
+    def ask(self, what: Callable[[], T]) -> Future[T]:
+        """Run ``what`` on this thread, between chunks."""
+        future: Future[T] = Future()
+        self._commands.append((what, future))
+        self._inbox.wake()
+        return future
+
+    def stale(self, session: Session) -> None:
+        """Have a snapshot taken soon: something was changed (for commands on this thread)."""
+        self._stale = session
+
+    def again(self, session: Session, *, learn: bool) -> None:
+        """Owe every recorded pixel once more (for commands on this thread)."""
+        if session.recorder is None:
+            return
+        if learn:
+            session.owed.clear()
+            session.analysed = 0
+        session.owed.add(np.flatnonzero(session.recorder.visits("core") > 0), learn=learn)
+        if session.finished:
+            session.finished, session.settled = False, 0
+            self._sessions.insert(0, session)
+
+    # Waiting
+
+    def _work_waits(self) -> bool:
+        return any(not session.finished for session in self._sessions)
+
+    def _patience_s(self) -> float | None:
+        """How long to wait for a chunk: not at all while something is owed."""
+        if any(s.owed.pixels or (s.end is not None and not s.finished) for s in self._sessions):
+            return 0.0
+        if self._stale is not None:
+            return max(self._snapshot_due_s - time.monotonic(), 0.0)
+        return None
+
+    def _obey(self) -> None:
+        while self._commands:
+            what, future = self._commands.popleft()
+            try:
+                future.set_result(what())
+            except Exception as error:  # the asker's to handle
+                future.set_exception(error)
+
+    # Work
+
+    def _take(self, session: Session, item: Scan | Chunk | ScanEnd) -> None:
+        match item:
+            case Scan():
+                session.pipeline = self._make_pipeline(session)
+                session.board = MapBoard(session.scan, session.pipeline.specs)
+                self._sessions.append(session)
+                self._show(session)
+            case Chunk():
+                self._analyse(session, item, learn=True)
+            case ScanEnd():
+                pass  # session.end says so; what is owed comes first
+
+    def _analyse(self, session: Session, chunk: Chunk, *, learn: bool) -> None:
+        pipeline, board = session.pipeline, session.board
+        assert pipeline is not None
+        assert board is not None
+        result = pipeline.process(chunk, learn=learn)
+        if learn:
+            session.analysed += len(chunk.pixels)
+            session.last_shift_ev = float(result.maps["shift"][-1])
+        self._land(session, board, pipeline, result)
+        if np.isfinite(chunk.received_s):
+            session.lags_s.append(time.monotonic() - chunk.received_s)
+
+    def _land(
+        self, session: Session, board: MapBoard, pipeline: Pipeline, result: ChunkResult
+    ) -> None:
+        board.announce(pipeline.specs)
+        board.update(result)
+        if self._publisher is not None:
+            self._publisher.pixels(session.scan.id, result)
+        self._stale = session
+
+    def _catch_up(self) -> None:
+        """Do one block of what is owed, oldest scan first; then end scans that are over."""
+        for session in self._sessions:
+            owed = session.owed.take(OWED_PIXELS)
+            if owed is not None:
+                pixels, learn = owed
+                chunk = self._from_recording(session, np.unique(pixels))
+                self._analyse(session, chunk, learn=learn)
+                return
+            if session.end is not None and not session.finished:
+                self._finish(session)
+                return
+
+    def _from_recording(self, session: Session, pixels: NDArray[np.int64]) -> Chunk:
+        recorder, low = session.recorder, session.scan.low
+        assert recorder is not None  # only what was recorded is ever owed
+        seen = recorder.visits("core")[pixels] > 0
+        low_seen = recorder.visits("low")[pixels] > 0 if low else None
+        return Chunk(
+            session.scan,
+            pixels,
+            recorder.read(pixels),
+            recorder.read(pixels, "low") if low else None,
+            low_seen if low_seen is not None and not low_seen.all() else None,
+            None if seen.all() else seen,
+        )
+
+    # The end of a scan
+
+    def _recorded(self, session: Session) -> Callable[[int], Iterator[Chunk]]:
+        recorder = session.recorder
+        assert recorder is not None
+        seen = recorder.visits("core") > 0
+        if session.scan.low:
+            seen |= recorder.visits("low") > 0
+        pixels = np.flatnonzero(seen)
+
+        def chunks(size: int) -> Iterator[Chunk]:
+            for start in range(0, len(pixels), size):
+                yield self._from_recording(session, pixels[start : start + size])
+
+        return chunks
+
+    def _finish(self, session: Session) -> None:
+        """Settle every pixel, write the end of the recording, say that the scan is done.
+
+        New chunks and commands are served between blocks; of a newer scan they are owed.
+        """
+        pipeline, board, end = session.pipeline, session.board, session.end
+        assert pipeline is not None
+        assert board is not None
+        assert end is not None
+        if session.recorder is not None and session.analysed:
+            for result in self._interruptible(pipeline.settle(self._recorded(session))):
+                session.settled += len(result.pixels)
+                self._land(session, board, pipeline, result)
+                if time.monotonic() >= self._snapshot_due_s:
+                    self._show(session)
+        self._show(session)
+        self._close_recording(session, end)
+        session.ended_s = time.monotonic()
+        session.finished = True
+        self._sessions.remove(session)
+        if self._stale is session:
+            self._stale = None
+        if self._publisher is not None:
+            self._publisher.event("scan_end", session.scan.id, {"reason": end.reason})
+        self._on_finished(session)
+
+    def _interruptible(self, results: Iterable[ChunkResult]) -> Iterator[ChunkResult]:
+        for result in results:
+            self._obey()
+            yield result
+
+    def _close_recording(self, session: Session, end: ScanEnd) -> None:
+        recorder = session.recorder
+        if recorder is None:
+            return
+        try:
+            if session.keep:
+                counters = asdict(session.counters) | {"shed": session.shed}
+                recorder.finish(end, session.snapshot, counters)
+        except RecorderError as error:
+            session.problem(str(error))
+
+    # Showing
+
+    def _show(self, session: Session) -> None:
+        """Take a snapshot and publish it; how often follows from what it costs."""
+        pipeline, board = session.pipeline, session.board
+        assert pipeline is not None
+        assert board is not None
+        start_s = time.monotonic()
+        board.refresh(pipeline.refreshed())
+        snapshot = board.snapshot(pipeline.curves(), pipeline.scree, pipeline.components)
+        session.snapshot = replace(snapshot)
+        if self._publisher is not None:
+            self._publisher.snapshot(snapshot)
+        self._stale = None
+        now_s = time.monotonic()
+        pause_s = max(1.0 / self._rate_hz, (now_s - start_s) / SNAPSHOT_SHARE)
+        self._snapshot_due_s = now_s + pause_s

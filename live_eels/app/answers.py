@@ -1,0 +1,83 @@
+"""Spectra for the page: read from the recording and processed as the pipeline does it.
+
+Runs on the viewer's threads, never on the analyse thread, so it uses serial kernels only.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from live_eels.app.session import Session
+from live_eels.io.viewer import SpectrumAnswer
+from live_eels.preprocess import Preprocessor, PreprocessSettings
+from live_eels.spectra import Chunk, WindowError
+
+MAX_PIXELS = 4096
+"""Of a larger region this many pixels, evenly drawn, are averaged."""
+
+
+def spectrum_answer(
+    session: Session, settings: PreprocessSettings, pixels: NDArray[np.int64]
+) -> SpectrumAnswer:
+    """Average spectra of a scan.
+
+    Raises
+    ------
+    LookupError
+        If the scan was not recorded or none of the pixels has been seen.
+    """
+    recorder, scan = session.recorder, session.scan
+    if recorder is None:
+        raise LookupError("this scan is not recorded, so its spectra cannot be read back")
+    asked = len(pixels)
+    inside = pixels[(pixels >= 0) & (pixels < scan.pixels)]
+    visits = recorder.visits("core")
+    seen = np.unique(inside[visits[inside] > 0])
+    if len(seen) == 0:
+        raise LookupError("not scanned yet")
+    note = ""
+    if len(seen) > MAX_PIXELS:
+        seen = seen[np.linspace(0, len(seen) - 1, MAX_PIXELS).astype(int)]
+        note = f"mean of {MAX_PIXELS} pixels drawn evenly from the region"
+    raw = recorder.read(seen)
+    low = recorder.read(seen, "low") if scan.low else None
+    preprocessor = _preprocessor(session, settings)
+    prepared = preprocessor.process(Chunk(scan, seen, raw, low), parallel=False)
+    n = len(seen)
+    window = prepared.window
+    background = np.full(prepared.axis.size, np.nan, np.float32)
+    signal = background.copy()
+    background[window] = prepared.background.mean(axis=0)
+    signal[window] = prepared.signal.mean(axis=0)
+    fitted = preprocessor.background_window is not None
+    return SpectrumAnswer(
+        axis=scan.core.axis,
+        raw=raw.mean(axis=0, dtype=np.float64).astype(np.float32),
+        n=n,
+        asked=asked,
+        error=_error_of_mean(raw),
+        processed_axis=prepared.axis,
+        processed=prepared.counts.mean(axis=0),
+        background=background if fitted else None,
+        signal=signal if fitted else None,
+        visits=int(visits[seen].sum()),
+        note=note,
+    )
+
+
+def _preprocessor(session: Session, settings: PreprocessSettings) -> Preprocessor:
+    """One of its own, so that nothing here touches the running pipeline's state."""
+    try:
+        return Preprocessor(session.scan, settings)
+    except WindowError:
+        return Preprocessor(session.scan, PreprocessSettings(background="none", align="none"))
+
+
+def _error_of_mean(raw: NDArray[np.generic]) -> NDArray[np.float32]:
+    """One standard deviation of the mean, from the spread where there are pixels enough."""
+    n = len(raw)
+    values = raw.astype(np.float64)
+    if n < 8:
+        return np.sqrt(np.maximum(values.sum(axis=0), 0.0)).astype(np.float32) / np.float32(n)
+    return (values.std(axis=0, ddof=1) / np.sqrt(n)).astype(np.float32)

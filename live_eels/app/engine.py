@@ -1,0 +1,348 @@
+"""The engine: joins science and outside world; threads, edges, lifetimes.
+
+    receive --chunks--> record --chunks--> analyse --snapshots--> viewer, publisher
+
+Each thread owns what DESIGN says it owns; this file only makes them, starts them, stops
+them in order, and answers questions about them from any thread.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from live_eels import analyses, control
+from live_eels.app.analyse import AnalyseThread
+from live_eels.app.answers import spectrum_answer
+from live_eels.app.formats import decoder
+from live_eels.app.pipelines import ModelFinder, make_pipeline, warm_up
+from live_eels.app.queues import Edge
+from live_eels.app.receive import Decode, Item, ReceiveThread
+from live_eels.app.record import RecordThread
+from live_eels.app.session import Session
+from live_eels.app.status import StatusMaker
+from live_eels.app.windows import window_map
+from live_eels.assemble import Assembler
+from live_eels.config import Config
+from live_eels.control import Command, Ok, Refused, Reply, Status
+from live_eels.io.publisher import Publisher
+from live_eels.io.sockets import Receiver
+from live_eels.io.viewer import SpectrumAnswer
+from live_eels.pipeline import Pipeline
+from live_eels.spectra import MapSnapshot, Scan
+
+HISTORY = 32
+"""Scans that are remembered with their last maps."""
+
+QUEUE_SHARE = 4
+"""The analysis may be behind by a quarter of what may wait for the recorder."""
+
+
+class Engine:
+    """Everything that runs while a stream is listened to.
+
+    Parameters
+    ----------
+    config
+        All settings.
+    decode
+        Parts to messages, when not given by ``config.stream.format``.
+
+    Raises
+    ------
+    SocketError
+        If an address cannot be used.
+    AnalysisError, ModelError
+        If an analysis or model that the settings name does not exist.
+    """
+
+    def __init__(self, config: Config, *, decode: Decode | None = None) -> None:
+        self.config = config
+        self.started_s = time.monotonic()
+        self.sessions: list[Session] = []
+        self.keep = config.record.keep
+        self.failure: BaseException | None = None
+        self.ended = threading.Event()
+        self.finished_scans = 0
+        self._listeners: list[Callable[[Session], None]] = []
+        self.models = ModelFinder(config.classify.model)
+        analyses.load(config.analysis)  # a wrong table is refused now, not when a scan comes
+        stream = config.stream
+        self.receiver = Receiver(
+            stream.endpoint,
+            pattern=stream.pattern,
+            bind=stream.bind,
+            topic=stream.topic,
+            high_water_mark=stream.high_water_mark,
+            keys=(stream.server_key, stream.public_key, stream.secret_key),
+        )
+        try:
+            endpoint = config.publish.endpoint
+            self.publisher = Publisher(endpoint) if endpoint else None
+        except Exception:
+            self.receiver.close()
+            raise
+        limit = int(config.engine.queue_mib * 2**20)
+        self.to_record: Edge[Item] = Edge(limit)
+        self.to_analyse: Edge[Item] = Edge(max(limit // QUEUE_SHARE, 1))
+        self.receive = ReceiveThread(
+            self.receiver,
+            decode or decoder(config),
+            Assembler(config.assemble),
+            self.to_record,
+            lambda: self.to_record.idle and self.to_analyse.idle,
+            self._begin,
+        )
+        text = msgspec.json.format(msgspec.json.encode(_plain(config)), indent=1).decode()
+        self.record = RecordThread(self.to_record, self.to_analyse, config.record, text)
+        self.analyse = AnalyseThread(
+            self.to_analyse,
+            self._make_pipeline,
+            self.publisher,
+            config.publish.rate_hz,
+            self._finished,
+        )
+        self._status = StatusMaker(self)
+        self._threads: list[threading.Thread] = []
+
+    # Lifetime
+
+    def start(self) -> None:
+        """Start the threads."""
+        for name, run in (
+            ("analyse", self._analyse),
+            ("record", self.record.run),
+            ("receive", self.receive.run),
+        ):
+            thread = threading.Thread(target=self._guard, args=(run,), name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self) -> None:
+        """Ask the engine to end: the scan in progress is closed as aborted, then finished."""
+        self.receive.stop()
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait for the end; False if it did not come in time. Raises what a thread raised."""
+        ended = self.ended.wait(timeout_s)
+        if ended and self.failure is not None:
+            raise self.failure
+        return ended
+
+    def _analyse(self) -> None:
+        warm_up(self.config, self.models)
+        self.analyse.run()
+        if self.publisher is not None:
+            self.publisher.close()
+        self.ended.set()
+
+    def _guard(self, run: Callable[[], None]) -> None:
+        """Run a thread; one that raises ends the engine with its exception."""
+        try:
+            run()
+        except BaseException as error:
+            self.failure = self.failure or error
+            self.to_record.close()
+            self.to_analyse.close()
+            self.receive.stop()
+            self.ended.set()
+            raise
+
+    # Scans
+
+    def _begin(self, scan: Scan) -> Session:
+        session = Session(scan, len(self.sessions) + 1, time.monotonic(), time.time())
+        session.keep = self.keep
+        self.sessions.append(session)
+        for old in self.sessions[:-HISTORY]:
+            old.snapshot = None
+        return session
+
+    def _make_pipeline(self, session: Session) -> Pipeline:
+        return make_pipeline(session, self.config, self.models)
+
+    def _finished(self, session: Session) -> None:
+        session.pipeline = None if session is not self.current else session.pipeline
+        for old in self.sessions:
+            if old.finished and old is not self.current and old.recorder is not None:
+                self._forget(old)
+        self.finished_scans += 1
+        for listener in self._listeners:
+            listener(session)
+
+    def _forget(self, session: Session) -> None:
+        """Let go of what an earlier scan holds; its file stays if it is kept."""
+        recorder = session.recorder
+        session.pipeline = session.board = None
+        if recorder is not None and not session.keep:
+            session.recorder = None
+            recorder.discard()
+            if session.path is not None:
+                shutil.rmtree(session.path.parent, ignore_errors=True)
+
+    def on_finished(self, listener: Callable[[Session], None]) -> None:
+        """Call ``listener`` (on the analyse thread) with each scan whose last map is made."""
+        self._listeners.append(listener)
+
+    @property
+    def current(self) -> Session | None:
+        """The newest scan."""
+        return self.sessions[-1] if self.sessions else None
+
+    def _session(self, scan_id: str | None) -> Session:
+        for session in reversed(self.sessions):
+            if scan_id is None or session.scan.id == scan_id:
+                return session
+        raise LookupError("no such scan in this session" if scan_id else "no scan yet")
+
+    # Questions, from any thread
+
+    def snapshot(self) -> MapSnapshot | None:
+        """Newest maps of the newest scan that has any."""
+        return next((s.snapshot for s in reversed(self.sessions) if s.snapshot), None)
+
+    def snapshot_of(self, scan_id: str) -> MapSnapshot | None:
+        """Last maps of an earlier scan."""
+        return self._session(scan_id).snapshot
+
+    def status(self) -> Status:
+        """State of the engine now."""
+        return self._status.make()
+
+    def history(self) -> list[dict[str, Any]]:
+        """Scans of this session, oldest first."""
+        return [
+            {
+                "id": s.scan.id,
+                "title": s.scan.title,
+                "number": s.number,
+                "shape": list(s.scan.shape),
+                "state": s.state,
+                "path": str(s.path) if s.path and s.keep else "",
+            }
+            for s in self.sessions[-HISTORY:]
+        ]
+
+    def spectrum(self, pixels: NDArray[np.int64], scan_id: str | None = None) -> SpectrumAnswer:
+        """Mean spectrum of some pixels, raw and processed."""
+        return spectrum_answer(self._session(scan_id), self.config.preprocess, pixels)
+
+    def window_map(
+        self,
+        signal_ev: tuple[float, float],
+        fit_ev: tuple[float, float] | None,
+        scan_id: str | None = None,
+    ) -> NDArray[np.float32]:
+        """Counts in a window less the background fitted in another, on the navigation shape."""
+        session = self._session(scan_id)
+        if session.recorder is None:
+            raise LookupError("this scan is not recorded, so its counts cannot be read back")
+        axis = session.scan.core.axis
+        values = window_map(session.recorder, axis, signal_ev, fit_ev)
+        return values.reshape(session.scan.shape or (1,))
+
+    # Commands, from any thread
+
+    def command(self, command: Command) -> Reply:
+        """Carry out a command and say what came of it."""
+        try:
+            return self._obey(command)
+        except (ValueError, LookupError) as error:
+            return Refused(error=str(error))
+        except TimeoutError:
+            return Refused(error="the analysis is too busy to answer; try again")
+
+    def _obey(self, command: Command) -> Reply:
+        match command:
+            case control.GetStatus():
+                return self.status()
+            case control.Stop():
+                self.stop()
+                return Ok(message="finishing the recording and stopping")
+            case control.Record(on=on):
+                self.keep = on
+                if (session := self.current) is not None and not session.finished:
+                    session.keep = on
+                return Ok(message="recordings are kept" if on else "recordings are not kept")
+            case control.MarkRegion():
+                return self._mark(command)
+            case control.Refine():
+                return self._refine(command)
+            case _:
+                return self._on_analyse_thread(command)
+
+    def _on_analyse_thread(self, command: Command) -> Reply:
+        def run() -> Reply:
+            session = self.current
+            if session is None or session.pipeline is None:
+                raise LookupError("no scan yet")
+            return self._change(session, session.pipeline, command)
+
+        return self.analyse.ask(run).result(timeout=30)
+
+    def _change(self, session: Session, pipeline: Pipeline, command: Command) -> Reply:
+        match command:
+            case control.SetClusters(k=k):
+                pipeline.set_clusters(k)
+                self.analyse.stale(session)
+                return Ok(message=f"{k} clusters" if k else "as many clusters as the scan shows")
+            case control.SetComponents(n=n):
+                pipeline.set_components(n)
+                self.analyse.stale(session)
+                return Ok(message=f"{n} components" if n else "components above the noise")
+            case control.SetModel(model=model):
+                classifier = self.models.load(model)
+                pipeline.set_classifier(classifier)
+                self.analyse.again(session, learn=False)
+                return Ok(message=f"labels by {classifier.card.name}; earlier pixels follow")
+            case control.SetWindow(low_ev=low_ev, high_ev=high_ev):
+                preprocess = msgspec.structs.replace(
+                    self.config.preprocess, window_ev=(low_ev, high_ev)
+                )
+                changed = msgspec.structs.replace(self.config, preprocess=preprocess)
+                session.scan.core.axis.window(low_ev, high_ev)
+                session.pipeline = make_pipeline(session, changed, self.models)
+                self.config = changed
+                self.analyse.again(session, learn=True)
+                return Ok(message=f"analysing {low_ev:g} to {high_ev:g} eV; earlier pixels follow")
+            case control.AddWindowMap(name=name, signal_ev=signal_ev, fit_ev=fit_ev):
+                pipeline.add_window(name, signal_ev, fit_ev)
+                self.analyse.again(session, learn=False)
+                return Ok(message=f"map {name!r} is added; earlier pixels follow")
+            case _:
+                raise ValueError(f"{type(command).__name__} is not for the analysis")
+
+    def _mark(self, command: control.MarkRegion) -> Reply:
+        session = self._session(None)
+        details = msgspec.to_builtins(command)
+        details.pop("command", None)
+        if session.recorder is not None:
+            text = command.text or command.request.replace("_", " ")
+            session.recorder.note(text, np.array(command.pixels, np.int64))
+        if self.publisher is not None:
+            self.publisher.event("mark_region", session.scan.id, details)
+        return Ok(message="sent to control software" if self.publisher else "noted")
+
+    def _refine(self, command: control.Refine) -> Reply:
+        raise ValueError("refine: not yet")
+
+
+def _plain(config: Config) -> dict[str, Any]:
+    """The configuration as it goes into a recording: without secrets, without empty values."""
+
+    def prune(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: prune(v) for k, v in value.items() if v is not None}
+        return [prune(v) for v in value] if isinstance(value, list) else value
+
+    plain: dict[str, Any] = prune(msgspec.to_builtins(config))
+    plain.get("stream", {}).pop("secret_key", None)
+    plain.get("view", {}).pop("token", None)
+    return plain

@@ -1,0 +1,144 @@
+"""Pipelines for scans: which model, which analyses, and what to do when they do not fit.
+
+A setting that does not fit a scan (a window outside its energy axis, a model for another
+edge) is the user's to mend, but never a reason to show nothing: the pipeline is built
+without it and the session says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from live_eels import analyses
+from live_eels.app.session import Session
+from live_eels.classify import Classifier, ModelError
+from live_eels.config import Config
+from live_eels.pipeline import Pipeline
+from live_eels.preprocess import PreprocessSettings
+from live_eels.spectra import (
+    Chunk,
+    EnergyAxis,
+    NavigationAxis,
+    Scan,
+    Signal,
+    WindowError,
+)
+
+
+class ModelFinder:
+    """Loads models by name or path, each once.
+
+    Parameters
+    ----------
+    wanted
+        ``auto``, a shipped name, a path, or empty for none.
+
+    Raises
+    ------
+    ModelError
+        If a model is named that does not exist.
+    """
+
+    def __init__(self, wanted: str) -> None:
+        self.wanted = wanted
+        self._loaded: dict[Path, Classifier] = {}
+        if wanted not in ("", "auto"):
+            self.load(wanted)
+
+    def load(self, name: str) -> Classifier:
+        """Load a shipped model by name, or any by path.
+
+        Raises
+        ------
+        ModelError
+            If there is none; the text lists the shipped ones.
+        """
+        from live_eels import models
+
+        shipped = models.shipped()
+        path = shipped.get(name, Path(name))
+        if not path.exists():
+            known = ", ".join(shipped)
+            raise ModelError(f"no model {name!r}: not a file, and the shipped ones are {known}")
+        if path not in self._loaded:
+            self._loaded[path] = Classifier.load(path)
+        return self._loaded[path]
+
+    def for_axis(self, axis: EnergyAxis) -> Classifier | None:
+        """Load the model that the settings want for a scan on this axis."""
+        from live_eels import models
+
+        if not self.wanted:
+            return None
+        if self.wanted != "auto":
+            return self.load(self.wanted)
+        name = models.default_for(axis)
+        return None if name is None else self.load(str(name))
+
+
+def make_pipeline(session: Session, config: Config, models: ModelFinder) -> Pipeline:
+    """Build the pipeline of a session; what does not fit its scan is left out and named."""
+    scan = session.scan
+
+    def build(preprocess: PreprocessSettings) -> Pipeline:
+        return Pipeline(
+            scan,
+            preprocess=preprocess,
+            decompose=config.decompose,
+            cluster=config.cluster,
+            extra=analyses.load(config.analysis),
+            source=config.classify.source,
+            seed=config.engine.seed,
+            clock=time.perf_counter,
+        )
+
+    pipeline = _first_that_fits(session, config.preprocess, build)
+    try:
+        classifier = models.for_axis(pipeline.axis)
+        if classifier is not None:
+            pipeline.set_classifier(classifier)
+    except ModelError as error:
+        session.problem(f"no labels: {error}")
+    for error_text in pipeline.extra.errors:
+        session.problem(error_text)
+    return pipeline
+
+
+def _first_that_fits(
+    session: Session, wanted: PreprocessSettings, build: Callable[[PreprocessSettings], Pipeline]
+) -> Pipeline:
+    try:
+        return build(wanted)
+    except WindowError as error:
+        session.problem(f"{error}. This scan is analysed with default windows instead.")
+    try:
+        return build(PreprocessSettings())
+    except WindowError:
+        return build(PreprocessSettings(background="none", align="none"))
+
+
+def warm_up(config: Config, models: ModelFinder) -> None:
+    """Compile (or load from the cache) every kernel before the first spectrum comes."""
+    axis = EnergyAxis(450.0, 0.5, 640)
+    low = EnergyAxis(-20.0, 0.5, 128)
+    rng = np.random.default_rng(0)
+    for signals in (
+        (Signal("core", axis), Signal("low", low)),
+        (Signal("core", axis),),
+    ):
+        scan = Scan("warm-up", (NavigationAxis("x", 64),), signals)
+        session = Session(scan, 0, 0.0, 0.0)
+        pipeline = make_pipeline(session, config, models)
+        counts = rng.poisson(50.0, (64, axis.size)).astype("<u2")
+        zlp = rng.poisson(1.0, (64, low.size)).astype("<u2")
+        zlp[:, 40] += 1000
+        both = len(signals) == 2
+        chunk = Chunk(scan, np.arange(64), counts, zlp if both else None)
+        pipeline.process(chunk)
+        for _ in pipeline.settle(lambda size, chunk=chunk: iter((chunk,))):
+            pass
+        pipeline.refreshed()

@@ -1,0 +1,111 @@
+"""The record thread: owns the recording while its scan runs.
+
+Raw counts are written before anything else touches them. A chunk that the analysis has no
+room for is not kept in memory: its pixels are owed, and read back from the recording.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from pathlib import Path
+
+from live_eels.app.queues import Closed, Edge
+from live_eels.app.receive import Item
+from live_eels.app.session import Session
+from live_eels.config import RecordSettings
+from live_eels.io.recorder import Recorder, RecorderError
+from live_eels.spectra import Chunk, Scan, ScanEnd
+
+
+class RecordThread:
+    """Writes every chunk and hands it on to the analysis.
+
+    Parameters
+    ----------
+    inbox, out
+        Edges from the receive thread and to the analyse thread.
+    settings
+        Where recordings go.
+    config_text
+        The configuration, kept in each recording.
+    """
+
+    def __init__(
+        self, inbox: Edge[Item], out: Edge[Item], settings: RecordSettings, config_text: str
+    ) -> None:
+        self._inbox, self._out = inbox, out
+        self._settings, self._config_text = settings, config_text
+
+    def run(self) -> None:
+        """Record until the inbox is closed."""
+        try:
+            while True:
+                item = self._inbox.get()
+                if item is not None:
+                    self._take(*item)
+        except Closed:
+            pass
+        finally:
+            self._out.close()
+
+    def _take(self, session: Session, item: Scan | Chunk | ScanEnd) -> None:
+        match item:
+            case Scan():
+                self._open(session)
+                self._out.put((session, item))
+            case Chunk():
+                self._write(session, item)
+            case ScanEnd():
+                self._out.put((session, item))  # the recorder goes with it
+
+    def _open(self, session: Session) -> None:
+        try:
+            session.path = self._new_path(session)
+            session.recorder = Recorder(
+                session.path,
+                session.scan,
+                config_text=self._config_text,
+                flush_every_s=self._settings.flush_s,
+            )
+        except RecorderError as error:
+            self._failed(session, error)
+
+    def _new_path(self, session: Session) -> Path:
+        """Name a file that does not exist yet, in the folder of recordings or a temporary one."""
+        folder = Path(self._settings.folder)
+        if not session.keep:
+            folder = Path(tempfile.mkdtemp(prefix="live_eels_"))
+        name = self._settings.name.format(
+            title=session.scan.title or "scan",
+            time=time.strftime("%Y-%m-%d_%H%M%S", time.localtime(session.started_unix_s)),
+            number=session.number,
+            id=session.scan.id,
+        )
+        stem = re.sub(r"[^\w.+-]+", "_", name).strip("._")[:120] or "scan"
+        path, again = folder / f"{stem}.hspy", 1
+        while path.exists():
+            again += 1
+            path = folder / f"{stem}_{again}.hspy"
+        return path
+
+    def _write(self, session: Session, chunk: Chunk) -> None:
+        if session.recorder is not None:
+            try:
+                chunk = session.recorder.write(chunk)
+                session.recorded += len(chunk.pixels)
+            except RecorderError as error:
+                self._failed(session, error)
+        weight = chunk.counts.nbytes + (0 if chunk.low is None else chunk.low.nbytes)
+        if session.recorder is None:
+            self._out.put((session, chunk), weight)  # nothing to read it back from
+        elif not self._out.offer((session, chunk), weight):
+            session.shed += len(chunk.pixels)
+            session.owed.add(chunk.pixels, learn=True)
+
+    def _failed(self, session: Session, error: RecorderError) -> None:
+        """Say so, loudly; the analysis goes on with what it has."""
+        session.record_error = str(error)
+        session.problem(f"NOT RECORDED: {error}")
+        session.recorder = None
