@@ -1,0 +1,409 @@
+"""Oxidation states from a trained model: counts in, labels with probabilities out.
+
+Lives here: the card that comes with each model, the checks that the two belong together, and
+the preparation that the card fixes (find the L3 edge, cut a window around it). The rest of the
+preparation is inside the ONNX graph, so a model cannot see wrongly prepared spectra. No
+training and no evaluation: these are in `live_eels.models`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from live_eels.kernels import edge
+from live_eels.spectra import EnergyAxis, Labels
+
+Source = Literal["automatic", "raw", "denoised", "cluster"]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+
+MIN_SEARCH_EV = 10.0
+"""An element counts as covered where its L3 edge can be looked for over this length, eV."""
+BEFORE_EV = 2.0
+AFTER_EV = 8.0
+"""An L3 edge is looked for no nearer than this to the start and the end of the axis, eV."""
+
+
+class ModelError(ValueError):
+    """A model that cannot be used: broken, not the card's, or not for this energy axis."""
+
+
+class Element(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the L3 edge of an element is looked for: ``l3_ev`` +- ``within_ev``."""
+
+    symbol: str
+    l3_ev: Positive
+    within_ev: Positive
+
+
+class Window(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the model sees of a spectrum.
+
+    ``points`` means over ``width_ev`` each (or one channel, where that is wider),
+    ``dispersion_ev`` apart, the first ``low_ev`` from the L3 edge.
+    """
+
+    low_ev: float
+    dispersion_ev: Positive
+    width_ev: Positive
+    points: Annotated[int, msgspec.Meta(ge=16, le=4096)]
+
+    @property
+    def high_ev(self) -> float:
+        """Last point relative to the L3 edge, eV."""
+        return self.low_ev + (self.points - 1) * self.dispersion_ev
+
+
+class Class(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One answer of the model; ``element`` and ``valence`` are absent for "none"."""
+
+    name: str
+    element: str | None = None
+    valence: float | None = None
+
+
+class Rejection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A spectrum gets no label below ``probability`` or above ``score``."""
+
+    probability: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    score: float
+    false_rejection: Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class Training(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How the model came to be: enough to make it again."""
+
+    recipe: str
+    recipe_sha256: str
+    data_sha256: str
+    seed: int
+    spectra: int
+    made_with: str
+
+
+class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything one must know of a model; lies beside it as TOML.
+
+    ``figures`` holds what ``live-eels evaluate`` measured, ``limits`` what the model must not
+    be trusted with.
+    """
+
+    format: Literal[1]
+    name: str
+    title: str
+    family: str
+    file: str
+    sha256: str
+    opset: int
+    parameters: int
+    classes: tuple[Class, ...]
+    elements: tuple[Element, ...]
+    window: Window
+    rejection: Rejection
+    training: Training
+    limits: tuple[str, ...] = ()
+    figures: dict[str, Any] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names in the model's order."""
+        return tuple(c.name for c in self.classes)
+
+    @property
+    def preparation(self) -> str:
+        """What was done to the spectra the model was trained on, as one line.
+
+        The trained graph carries the same line: a card that says otherwise is refused.
+        """
+        w = self.window
+        searched = " ".join(f"{e.symbol}:{e.l3_ev:g}+-{e.within_ev:g}" for e in self.elements)
+        return (
+            f"edge-window-1 {searched} from {w.low_ev:g} by {w.dispersion_ev:g} "
+            f"over {w.width_ev:g} eV, {w.points} points"
+        )
+
+
+def read_card(path: Path) -> Card:
+    """Read a card, a TOML file.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be read or a field is wrong; the message names the field.
+    """
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=Card)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ModelError(f"{path}: not a model card: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Where to look on one energy axis, as `edge.edge_windows` wants it."""
+
+    axis: EnergyAxis
+    first: int
+    last: int
+    pad: int
+    margin: int
+    elements: NDArray[np.int64]
+    starts: NDArray[np.float64]
+    positions: NDArray[np.int64]
+
+
+class Preparation:
+    """Finds the L3 edge of each spectrum and cuts the window that a model sees.
+
+    The axis may be wrong by several eV and differ in dispersion between instruments, so the
+    window is placed by the spectrum itself; one definition for training and use.
+    """
+
+    def __init__(self, elements: Sequence[Element], window: Window) -> None:
+        self.elements = tuple(elements)
+        self.window = window
+        self._search: _Search | None = None
+
+    def bind(self, axis: EnergyAxis) -> tuple[str, ...]:
+        """Prepare for spectra on ``axis``; the elements that can be told on it.
+
+        Raises
+        ------
+        ModelError
+            If the axis covers the L3 edge of none of the model's elements; names both ranges.
+        """
+        found: list[tuple[int, float, int]] = []
+        start, end = axis.offset_ev + BEFORE_EV, axis.end_ev - AFTER_EV
+        for index, element in enumerate(self.elements):
+            low = max(element.l3_ev - element.within_ev, start)
+            high = min(element.l3_ev + element.within_ev, end)
+            if high - low >= MIN_SEARCH_EV:
+                border = (low - axis.offset_ev) / axis.dispersion_ev + 0.5
+                found.append((index, border, int((high - low) / edge.STEP_EV) + 1))
+        if not found:
+            ranges = " or ".join(
+                f"{e.symbol} L3 within {e.l3_ev - e.within_ev:g} to {e.l3_ev + e.within_ev:g} eV"
+                for e in self.elements
+            )
+            raise ModelError(
+                f"looks for {ranges}, but the energy axis runs from "
+                f"{axis.offset_ev:g} to {axis.end_ev:g} eV"
+            )
+        # Channels that no window can reach are not looked at; windows that stick out of the axis
+        # see its end level continued.
+        channel = axis.dispersion_ev
+        behind = max((edge.BEHIND + 2) * edge.STEP_EV, 2.0 - self.window.low_ev) / channel
+        reach = max((edge.REACH + 2) * edge.STEP_EV, self.window.high_ev + 2.0) / channel
+        first = max(0, int(found[0][1] - behind))
+        last = min(axis.size, int(found[-1][1] + found[-1][2] * edge.STEP_EV / channel + reach))
+        pad = int(max(behind, reach)) + 4
+        self._search = _Search(
+            axis=axis,
+            first=first,
+            last=last,
+            pad=pad,
+            margin=max(1, min(round(1.0 / channel), last - first)),
+            elements=np.array([index for index, _, _ in found], np.int64),
+            starts=np.array([border - first + pad for _, border, _ in found]),
+            positions=np.array([count for _, _, count in found], np.int64),
+        )
+        return tuple(self.elements[index].symbol for index, _, _ in found)
+
+    def windows(
+        self, counts: NDArray[Any], axis: EnergyAxis
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Cut what the model sees out of each spectrum.
+
+        Returns
+        -------
+        window
+            float32 ``(pixel, point)``: counts around the L3 edge, less their mean.
+        element
+            float32 ``(pixel, element)``: 1 for the element whose edge was found.
+        l3_ev
+            float32 ``(pixel,)``: where the edge was found on ``axis``.
+        """
+        if self._search is None or self._search.axis != axis:
+            self.bind(axis)
+        search = self._search
+        assert search is not None
+        counts = np.ascontiguousarray(counts, np.float32)
+        n, window, channel = len(counts), self.window, axis.dispersion_ev
+        border, which = np.empty(n), np.empty(n, np.int64)
+        seen = np.empty((n, window.points), np.float32)
+        edge.edge_windows(
+            counts, search.first, search.last, search.pad, search.margin,
+            search.starts, search.positions, edge.STEP_EV / channel,
+            window.low_ev / channel, window.dispersion_ev / channel,
+            max(window.width_ev / channel, 1.0), which, border, seen,
+        )  # fmt: skip
+        element = np.zeros((n, len(self.elements)), np.float32)
+        element[np.arange(n), search.elements[which]] = 1.0
+        l3_ev = axis.offset_ev + (border + search.first - search.pad - 0.5) * channel
+        return seen, element, l3_ev.astype(np.float32)
+
+
+class Classifier:
+    """A trained model and its card, ready to label chunks of spectra.
+
+    Parameters
+    ----------
+    card
+        The card, already read.
+    onnx
+        The model's bytes; must be the ones the card was written for.
+    """
+
+    def __init__(self, card: Card, onnx: bytes) -> None:
+        if hashlib.sha256(onnx).hexdigest() != card.sha256:
+            raise ModelError(
+                f"{card.file} is not the model that the card of {card.name!r} describes"
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # the analyse thread is one of many; more did not pay
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(
+                onnx, sess_options=options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime raises a private type for each kind of damage
+            raise ModelError(f"{card.file} cannot be loaded: {error}") from error
+        self.card = card
+        self._session = session
+        self._outputs = [output.name for output in session.get_outputs()]
+        self.preparation = Preparation(card.elements, card.window)
+        self._check()
+        valence = [np.nan if c.valence is None else c.valence for c in card.classes]
+        self._states = np.isfinite(valence)
+        self._valence = np.where(self._states, valence, 0.0).astype(np.float32)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Classifier:
+        """Read a model by the path of its ``.onnx`` or its ``.toml``; the other lies beside it."""
+        card = read_card(Path(path).with_suffix(".toml"))
+        if Path(card.file).name != card.file:
+            raise ModelError(f"{card.name}: the model's file must lie beside its card")
+        try:
+            onnx = (Path(path).parent / card.file).read_bytes()
+        except OSError as error:
+            raise ModelError(f"{card.name}: {error}") from error
+        return cls(card, onnx)
+
+    def _check(self) -> None:
+        """Card and graph must agree on shapes and on how spectra are prepared."""
+        card, session = self.card, self._session
+        shapes = {value.name: value.shape[1:] for value in session.get_inputs()}
+        wanted = {"window": [card.window.points], "element": [len(card.elements)]}
+        if shapes != wanted:
+            raise ModelError(f"{card.name}: the graph takes {shapes}, the card says {wanted}")
+        shapes = {value.name: value.shape[1:] for value in session.get_outputs()}
+        wanted = {"probability": [len(card.classes)], "score": []}
+        if {name: shapes.get(name) for name in wanted} != wanted:
+            raise ModelError(f"{card.name}: the graph gives {shapes}, the card says {wanted}")
+        prepared = session.get_modelmeta().custom_metadata_map.get("preparation")
+        if prepared != card.preparation:
+            raise ModelError(
+                f"{card.name}: trained on spectra prepared by {prepared!r}, "
+                f"but the card says {card.preparation!r}"
+            )
+        symbols = {element.symbol for element in card.elements}
+        if unknown := {c.element for c in card.classes if c.element} - symbols:
+            raise ModelError(f"{card.name}: no edge given for {sorted(unknown)}")
+
+    def bind(self, axis: EnergyAxis) -> tuple[str, ...]:
+        """Prepare for spectra on ``axis``; the elements that can be told on it.
+
+        Raises
+        ------
+        ModelError
+            If the axis covers the L3 edge of none of the model's elements; names both ranges.
+        """
+        try:
+            return self.preparation.bind(axis)
+        except ModelError as error:
+            raise ModelError(f"the model {self.card.name!r} {error}") from None
+
+    def run(
+        self, window: NDArray[np.float32], element: NDArray[np.float32]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Run the graph: ``probability``, ``score`` and, if it has one, ``fraction`` by name."""
+        values = self._session.run(self._outputs, {"window": window, "element": element})
+        return dict(zip(self._outputs, values, strict=True))
+
+    def predict(self, counts: NDArray[Any], axis: EnergyAxis) -> Labels:
+        """Label each spectrum; learns nothing.
+
+        Parameters
+        ----------
+        counts
+            ``(pixel, channel)``, any scale, background removed or not. A spectrum that holds
+            nan or inf is rejected.
+        axis
+            Its energy axis; may be wrong by as much as the card's ``within_ev``.
+        """
+        n = len(counts)
+        if counts.ndim != 2 or counts.shape[1] != axis.size:
+            raise ModelError(f"counts {counts.shape} do not lie on an axis of {axis.size} channels")
+        if n == 0:
+            empty = np.empty((0, len(self.card.classes)), np.float32)
+            return Labels(np.empty(0, np.int16), empty, np.empty(0, np.float32))
+        window, element, _ = self.preparation.windows(counts, axis)
+        sound = np.asarray(np.isfinite(window).all(axis=1))
+        if not sound.all():
+            window = np.where(sound[:, None], window, np.float32(0))
+        answer = self.run(window, element)
+        probability = answer["probability"]
+        best = probability.argmax(axis=1)
+        rule = self.card.rejection
+        kept = sound & (probability.max(axis=1) >= rule.probability)
+        kept &= answer["score"] <= rule.score
+        # Fractions of the states, where the model gives them; else the odds among the states.
+        share = answer.get("fraction", probability)
+        states = share[:, self._states].sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            valence = (share @ self._valence) / states
+        valence[~(kept & self._states[best])] = np.nan
+        return Labels(np.where(kept, best, -1).astype(np.int16), probability, valence)
+
+
+ENOUGH_COUNTS = 50.0
+"""Counts per 0.1 eV at L3 from which a spectrum can be labelled by itself."""
+TOO_FEW_COUNTS = 2.0
+"""Counts per 0.1 eV at L3 below which even denoised spectra of single pixels are mostly noise."""
+
+
+def label_source(
+    counts_at_edge: float, have_components: bool, have_clusters: bool, wanted: Source = "automatic"
+) -> Source:
+    """Which spectrum of a pixel to label: its own, the denoised one, or its cluster's mean.
+
+    One spectrum alone needs about `ENOUGH_COUNTS` per 0.1 eV at L3. Below, the spectrum
+    rebuilt from the principal components; below `TOO_FEW_COUNTS`, where components of single
+    spectra are mostly noise too, the mean of its cluster.
+
+    Parameters
+    ----------
+    counts_at_edge
+        Median counts per 0.1 eV channel at L3 over the scan so far.
+    """
+    if wanted != "automatic":
+        return wanted
+    if counts_at_edge >= ENOUGH_COUNTS:
+        return "raw"
+    if counts_at_edge < TOO_FEW_COUNTS and have_clusters:
+        return "cluster"
+    return "denoised" if have_components else "raw"
+
+
+def entropy(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Undecidedness of each answer, 0 (sure) to 1 (all classes alike), float32 ``(pixel,)``."""
+    p = np.clip(probability, 1e-12, 1.0)
+    return np.asarray(-(p * np.log(p)).sum(axis=1) / np.log(p.shape[1]), np.float32)

@@ -1,0 +1,159 @@
+"""Finds the L3 edge of each spectrum and cuts a window around it.
+
+Everything works on the running integral of a spectrum, taken between channel borders and
+continued as a straight line beyond both ends: the mean over any interval is then one
+difference, whatever the dispersion, and a window that sticks out is filled with the end level.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from live_eels.kernels import jit
+
+STEP_EV = 0.5
+"""Distance of the positions tried in the coarse search, eV."""
+BEHIND = 13
+"""The contrast looks this many steps below a position ..."""
+REACH = 40
+"""... and this many above it."""
+FINE = 6
+"""The fine search goes this many tenths of a step to either side."""
+
+
+@jit
+def _integrate(row: NDArray[np.float32], margin: int, pad: int, out: NDArray[np.float64]) -> None:
+    """Running integral of ``row`` at its channel borders, continued by ``pad`` at both ends.
+
+    The continuation rises by the mean of the first and of the last ``margin`` channels.
+    """
+    n = row.size
+    total = 0.0
+    out[pad] = 0.0
+    for i in range(n):
+        total += row[i]
+        out[pad + i + 1] = total
+    first = out[pad + margin] / margin
+    last = (total - out[pad + n - margin]) / margin
+    for i in range(1, pad + 1):
+        out[pad - i] = -i * first
+        out[pad + n + i] = total + i * last
+
+
+@jit
+def _sample(
+    integral: NDArray[np.float64], start: float, step: float, out: NDArray[np.float64]
+) -> None:
+    """Integral at ``start + i * step``, by straight lines between channel borders."""
+    for i in range(out.size):
+        place = start + i * step
+        k = int(place)
+        out[i] = integral[k] + (place - k) * (integral[k + 1] - integral[k])
+
+
+@jit
+def _contrast(s: NDArray[np.float64], i: int) -> float:
+    """How much position ``i`` of integral ``s`` (one value per step) looks like an L3 edge.
+
+    Mean of the L3 line above the level before it and in the valley behind it, plus half the
+    same of the L2 line; any straight background cancels.
+    """
+    valley = (s[i + 16] - s[i + 8]) / 8.0
+    l3 = (s[i + 3] - s[i - 3]) / 6.0
+    before = (s[i - 5] - s[i - 13]) / 8.0
+    l2 = (s[i + 28] - s[i + 20]) / 8.0
+    behind = (s[i + 40] - s[i + 32]) / 8.0
+    rise = l3 - (4.0 / 7.0) * before - (3.0 / 7.0) * valley
+    found: float = rise + 0.5 * (l2 - 0.5 * (valley + behind))
+    return found
+
+
+@jit
+def _refine(
+    integral: NDArray[np.float64], near: float, step: float, s: NDArray[np.float64]
+) -> float:
+    """Position of the highest contrast around ``near``: tenths of a step, then a parabola."""
+    fine = np.empty(2 * FINE + 1)
+    for j in range(fine.size):
+        _sample(integral, near + (0.1 * (j - FINE) - BEHIND) * step, step, s)
+        fine[j] = _contrast(s, BEHIND)
+    j = min(max(int(np.argmax(fine)), 1), 2 * FINE - 1)
+    bend = fine[j - 1] - 2.0 * fine[j] + fine[j + 1]
+    offset = 0.5 * (fine[j - 1] - fine[j + 1]) / bend if bend < 0.0 else 0.0
+    at: float = near + (j - FINE + min(max(offset, -1.0), 1.0)) * 0.1 * step
+    return at
+
+
+@jit
+def edge_windows(
+    counts: NDArray[np.float32],
+    first: int,
+    last: int,
+    pad: int,
+    margin: int,
+    starts: NDArray[np.float64],
+    positions: NDArray[np.int64],
+    step: float,
+    low: float,
+    spacing: float,
+    width: float,
+    element: NDArray[np.int64],
+    border: NDArray[np.float64],
+    out: NDArray[np.float32],
+) -> None:
+    """Find the L3 edge of each spectrum and resample the spectrum around it.
+
+    Positions are in channel borders of the padded integral: channel ``i`` of the axis spans
+    ``i - first + pad`` to one more. Lengths are in channels.
+
+    Parameters
+    ----------
+    counts
+        ``(pixel, channel)``, any scale, with or without background.
+    first, last, pad, margin
+        Channels that are looked at, by how many they are continued at both ends, and over how
+        many the end levels are averaged.
+    starts, positions
+        ``(element,)``: the first position to try and how many, `STEP_EV` apart.
+    step
+        `STEP_EV`.
+    low, spacing, width
+        First point of the window relative to the edge, distance of its points, and the length
+        each point averages over.
+    element, border
+        Out, ``(pixel,)``: which element's edge was found and where.
+    out
+        Out, ``(pixel, point)``: mean counts per channel at each point, less their mean.
+    """
+    integral = np.empty(last - first + 1 + 2 * pad)
+    points = out.shape[1]
+    coarse = np.empty(positions.max() + BEHIND + REACH)
+    close = np.empty(1 + BEHIND + REACH)
+    upper = np.empty(points)
+    lower = np.empty(points)
+    for p in range(counts.shape[0]):
+        _integrate(counts[p, first:last], margin, pad, integral)
+        best = -np.inf
+        near = starts[0]
+        element[p] = 0
+        for k in range(positions.size):
+            some = coarse[: positions[k] + BEHIND + REACH]
+            _sample(integral, starts[k] - BEHIND * step, step, some)
+            for i in range(positions[k]):
+                c = _contrast(some, i + BEHIND)
+                if c > best:
+                    best = c
+                    near = starts[k] + i * step
+                    element[p] = k
+        border[p] = _refine(integral, near, step, close)
+        start = border[p] + low
+        _sample(integral, start - 0.5 * width, spacing, lower)
+        _sample(integral, start + 0.5 * width, spacing, upper)
+        mean = 0.0
+        for i in range(points):
+            upper[i] = (upper[i] - lower[i]) / width
+            mean += upper[i]
+        mean /= points
+        for i in range(points):
+            out[p, i] = upper[i] - mean

@@ -1,0 +1,151 @@
+"""Dense and convolutional networks in PyTorch, and their export to ONNX.
+
+Both take prepared windows ``(n, point)`` and give two rows of logits: which class it is, and
+what share each state has. PyTorch is needed for training only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from live_eels.models.graph import Graph
+from numpy.typing import NDArray
+from torch import nn
+
+
+class Network(nn.Module):
+    """A body and two heads on what it finds."""
+
+    def __init__(self, body: nn.Sequential, width: int, classes: int) -> None:
+        super().__init__()
+        self.body = body
+        self.label = nn.Linear(width, classes)
+        self.share = nn.Linear(width, classes)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits of the label and of the share of each class."""
+        found = self.body(x)
+        return self.label(found), self.share(found)
+
+
+def dense(points: int, hidden: Sequence[int], classes: int, dropout: float = 0.0) -> Network:
+    """Fully connected layers."""
+    layers: list[nn.Module] = []
+    width = points
+    for size in hidden:
+        layers += [nn.Linear(width, size), nn.ReLU()]
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+        width = size
+    return Network(nn.Sequential(*layers), width, classes)
+
+
+class AverageOverWindow(nn.Module):
+    """Global average pooling, ``(n, filter, point)`` to ``(n, filter)``."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Mean over the points."""
+        return x.mean(dim=2)
+
+
+def convolutional(
+    filters: Sequence[int], sizes: Sequence[int], strides: Sequence[int], classes: int
+) -> Network:
+    """Fully convolutional layers, then global average pooling."""
+    layers: list[nn.Module] = [nn.Unflatten(1, (1, -1))]
+    depth = 1
+    for count, size, stride in zip(filters, sizes, strides, strict=True):
+        layers += [nn.Conv1d(depth, count, size, stride, padding=size // 2), nn.ReLU()]
+        depth = count
+    layers.append(AverageOverWindow())
+    return Network(nn.Sequential(*layers), depth, classes)
+
+
+def parameters(network: nn.Module) -> int:
+    """Number of trained numbers."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def train_network(
+    network: Network,
+    x: NDArray[np.floating[Any]],
+    fraction: NDArray[np.floating[Any]],
+    mask: NDArray[np.floating[Any]],
+    *,
+    epochs: int,
+    seed: int,
+    batch: int = 256,
+    rate: float = 2e-3,
+    weight_decay: float = 1e-4,
+) -> None:
+    """Train in place with AdamW and a one-cycle rate; seeded.
+
+    Parameters
+    ----------
+    x, fraction, mask
+        Prepared windows ``(n, point)``, share of each class ``(n, class)``, and what is added
+        to each class's logit ``(n, class)``.
+    """
+    torch.manual_seed(seed)
+    order = torch.Generator().manual_seed(seed)
+    inputs, shares, masks = (torch.as_tensor(a, dtype=torch.float32) for a in (x, fraction, mask))
+    labels = shares.argmax(dim=1)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=weight_decay)
+    steps = epochs * (-(-len(inputs) // batch))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
+    network.train()
+    for _ in range(epochs):
+        for rows in torch.randperm(len(inputs), generator=order).split(batch):
+            label, share = network(inputs[rows])
+            label, share = label + masks[rows], share + masks[rows]
+            loss = nn.functional.cross_entropy(label, labels[rows])
+            loss = loss + nn.functional.cross_entropy(share, shares[rows])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    network.eval()
+
+
+def logits(network: Network, x: NDArray[np.floating[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Both rows of logits of prepared windows, float32 ``(n, class)``."""
+    with torch.no_grad():
+        label, share = network(torch.as_tensor(x, dtype=torch.float32))
+    return label.numpy(), share.numpy()
+
+
+def write_network(graph: Graph, x: str, network: Network) -> tuple[str, str]:
+    """Add the network to a graph; names of its two rows of logits."""
+    for layer in network.body:
+        if isinstance(layer, nn.Linear):
+            x = graph.affine(x, _array(layer.weight), _array(layer.bias))
+        elif isinstance(layer, nn.Conv1d):
+            weight = graph.constant(_array(layer.weight))
+            pad = int(layer.padding[0])
+            x = graph.node(
+                "Conv",
+                x,
+                weight,
+                graph.constant(_array(layer.bias)),
+                strides=list(layer.stride),
+                pads=[pad, pad],
+            )
+        elif isinstance(layer, nn.ReLU):
+            x = graph.node("Relu", x)
+        elif isinstance(layer, nn.Unflatten):
+            x = graph.node("Unsqueeze", x, graph.constant(np.array([1])))
+        elif isinstance(layer, AverageOverWindow):
+            x = graph.node("ReduceMean", x, axes=[2], keepdims=0)
+        elif not isinstance(layer, nn.Dropout):
+            raise TypeError(f"no ONNX form for {type(layer).__name__}")
+    return (
+        graph.affine(x, _array(network.label.weight), _array(network.label.bias)),
+        graph.affine(x, _array(network.share.weight), _array(network.share.bias)),
+    )
+
+
+def _array(tensor: Any) -> NDArray[np.float32]:
+    return np.asarray(tensor.detach().numpy(), np.float32)

@@ -1,0 +1,395 @@
+"""Training spectra: computed line shapes under everything an instrument may do to them.
+
+Trained on what one instrument gives, a model fails on the next one. Here each spectrum gets its
+own crystal field (two line shapes mixed, stretched), lifetimes, L3/L2 ratio, charge-transfer
+satellites, resolution, plural scattering, continuum steps, background, axis and dose, all drawn
+at random from ranges wider than any laboratory's. No measured spectrum is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from live_eels.spectra import EnergyAxis
+
+F8 = NDArray[np.float64]
+
+CLASSES: tuple[str, ...] = ("Mn2+", "Mn3+", "Mn4+", "Fe2+", "Fe3+", "none")
+VALENCE = np.array([2.0, 3.0, 4.0, 2.0, 3.0, np.nan])
+L3_EV = {"Mn": 640.0, "Fe": 708.0}
+SPLIT_EV = {"Mn": 11.2, "Fe": 13.0}
+
+STEP_EV = 0.1
+FIRST_EV = -42.4
+POINTS = 1024
+GRID_EV: F8 = FIRST_EV + STEP_EV * np.arange(POINTS)
+"""Energies relative to the nominal L3 edge on which physics is computed, eV."""
+_WAVE: F8 = 2 * np.pi * np.fft.rfftfreq(POINTS, STEP_EV)
+
+Range = tuple[float, float]
+
+
+class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ranges from which each spectrum draws; log-uniform where a range says so.
+
+    Attributes
+    ----------
+    stretch
+        Factor on the distances inside L3 and inside L2 (another crystal field, other Slater
+        integrals).
+    l3_width_ev, l2_width_ev, mn4_l2_width_ev
+        Extra Lorentzian half width of the lines; L2 decays faster than computed, most in Mn4+.
+    l2_factor
+        On the strength of L2 against L3 (log-uniform); the computed ratios L3/L2 are low.
+    solid_width_ev
+        Gaussian full width from the solid, before the instrument.
+    resolution_ev
+        Instrument's Gaussian full width.
+    satellite
+        Strength of a broad charge-transfer satellite, 3 to 9 eV above each line.
+    step
+        Height of the continuum behind L3 over the height of L3 before broadening.
+    thickness
+        t/lambda.
+    saturation
+        Self-absorption or detector saturation: y / (1 + a y).
+    warp
+        Standard deviation of a smooth random factor along the spectrum.
+    split_ev
+        Error of the distance between L3 and L2.
+    background
+        Level under the edge over the height of L3 (log-uniform), where it is not removed.
+    removed
+        Chance that the background has been removed, with the noise left behind.
+    dispersion_ev
+        Of the energy axis (log-uniform).
+    shift_ev
+        Error of the energy axis.
+    dose
+        Counts per 0.1 eV at the top of L3 (log-uniform).
+    noiseless
+        Chance of no noise at all.
+    mixed
+        Chance that a spectrum is a mixture of two or three states of one element.
+    none
+        Chance that it is no Mn or Fe edge at all.
+    """
+
+    stretch: Range = (0.85, 1.25)
+    l3_width_ev: Range = (0.0, 0.35)
+    l2_width_ev: Range = (0.1, 0.9)
+    mn4_l2_width_ev: Range = (0.2, 1.5)
+    l2_factor: Range = (0.55, 1.25)
+    solid_width_ev: Range = (0.2, 1.2)
+    resolution_ev: Range = (0.3, 1.5)
+    satellite: Range = (0.0, 0.15)
+    step: Range = (0.0, 0.25)
+    thickness: Range = (0.0, 1.2)
+    saturation: Range = (0.0, 0.5)
+    warp: Range = (0.0, 0.12)
+    split_ev: Range = (-0.5, 0.5)
+    background: Range = (0.03, 10.0)
+    removed: float = 0.5
+    dispersion_ev: Range = (0.05, 1.0)
+    shift_ev: Range = (-10.0, 10.0)
+    dose: Range = (3.0, 3000.0)
+    noiseless: float = 0.2
+    mixed: float = 0.35
+    none: float = 0.14
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LineSet:
+    """Computed line shapes, L3 and L2 apart, on `GRID_EV`; area of both together is 1.
+
+    ``ion`` indexes `CLASSES`; ``l3`` and ``l2`` are float64 ``(shape, point)``.
+    """
+
+    ion: NDArray[np.int64]
+    family: NDArray[np.str_]
+    l3: F8
+    l2: F8
+
+    def only(self, families: Sequence[str]) -> LineSet:
+        """The line shapes of some families."""
+        keep = np.isin(self.family, list(families))
+        return LineSet(self.ion[keep], self.family[keep], self.l3[keep], self.l2[keep])
+
+
+def line_set(
+    ions: Sequence[str], families: Sequence[str], energies_ev: Sequence[F8], intensity: Sequence[F8]
+) -> LineSet:
+    """Put computed spectra on `GRID_EV` and take L3 and L2 apart in the valley between them."""
+    l3, l2 = [], []
+    for ion, energies, values in zip(ions, energies_ev, intensity, strict=True):
+        element = ion[:2]
+        y = np.interp(GRID_EV, energies - L3_EV[element], values, left=0.0, right=0.0)
+        top = GRID_EV[y.argmax()]
+        between = (top + 2.5 < GRID_EV) & (top + SPLIT_EV[element] - 2.0 > GRID_EV)
+        smooth = np.convolve(y, np.full(11, 1 / 11), "same")
+        valley = GRID_EV[between][smooth[between].argmin()]
+        cut = 1.0 / (1.0 + np.exp((GRID_EV - valley) / 0.3))
+        y = y / (y.sum() * STEP_EV)
+        l3.append(y * cut)
+        l2.append(y * (1.0 - cut))
+    index = np.array([CLASSES.index(ion) for ion in ions])
+    return LineSet(index, np.array(families), np.array(l3), np.array(l2))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """Spectra on one energy axis and what they are.
+
+    ``counts`` float64 ``(pixel, channel)``; ``fraction`` float64 ``(pixel, class)`` sums to 1;
+    ``label`` the largest fraction; ``dose``, ``thickness``, ``shift_ev`` float64 ``(pixel,)``.
+    """
+
+    axis: EnergyAxis
+    counts: F8
+    fraction: F8
+    label: NDArray[np.int64]
+    dose: F8
+    thickness: F8
+    shift_ev: F8
+
+
+def draw(
+    lines: LineSet, count: int, rng: np.random.Generator, domain: Domain, group: int = 32
+) -> Iterator[Drawn]:
+    """Draw ``count`` spectra, in groups that share an energy axis."""
+    for start in range(0, count, group):
+        n = min(group, count - start)
+        element = "Mn" if rng.random() < 0.6 else "Fe"
+        fraction = _fractions(lines, element, n, rng, domain)
+        none = fraction[:, -1] > 0
+        physics = _lines(lines, fraction, rng, domain)
+        thickness = _uniform(rng, domain.thickness, n) * (rng.random(n) < 0.6)
+        physics = _scattered(physics, thickness, rng)
+        physics = _instrument(physics, rng, domain)
+        physics[none] = nothing(int(none.sum()), element, rng, domain)
+        base = float(rng.uniform(*domain.shift_ev))
+        axis = _axis(element, base, rng, domain)
+        shift = base + rng.normal(0, 0.3, n)
+        counts, dose = _measured(physics, axis, element, shift, rng, domain)
+        yield Drawn(axis, counts, fraction, fraction.argmax(axis=1), dose, thickness, shift)
+
+
+def _uniform(rng: np.random.Generator, between: Range, *shape: int) -> F8:
+    return rng.uniform(between[0], between[1], shape)
+
+
+def _log_uniform(rng: np.random.Generator, between: Range, *shape: int) -> F8:
+    return np.exp(rng.uniform(np.log(between[0]), np.log(between[1]), shape))
+
+
+def _fractions(
+    lines: LineSet, element: str, n: int, rng: np.random.Generator, domain: Domain
+) -> F8:
+    """How much of each class: pure, a mixture of two or three states, or none, ``(n, class)``."""
+    states = [i for i, name in enumerate(CLASSES) if name.startswith(element)]
+    states = [i for i in states if (lines.ion == i).any()]
+    fraction = np.zeros((n, len(CLASSES)))
+    for row in fraction:
+        kind = rng.random()
+        if kind < domain.none:
+            row[-1] = 1.0
+        elif kind < domain.none + domain.mixed and len(states) > 1:
+            some = 3 if len(states) > 2 and rng.random() < 0.2 else 2
+            row[rng.choice(states, some, replace=False)] = rng.dirichlet(np.ones(some))
+        else:
+            row[rng.choice(states)] = 1.0
+    return fraction
+
+
+def _stretched(values: F8, factor: F8, shift_ev: F8) -> F8:
+    """Stretch each row about its centre of mass and shift it; area is kept."""
+    weight = np.maximum(values.sum(axis=1), 1e-12)
+    centre = (values @ GRID_EV / weight)[:, None]
+    source = (GRID_EV[None] - centre - shift_ev[:, None]) / factor[:, None] + centre
+    place = np.clip((source - FIRST_EV) / STEP_EV, 0, POINTS - 1.001)
+    i = place.astype(np.int64)
+    part = place - i
+    low, high = np.take_along_axis(values, i, 1), np.take_along_axis(values, i + 1, 1)
+    return (low * (1 - part) + high * part) / factor[:, None]
+
+
+def _lines(lines: LineSet, fraction: F8, rng: np.random.Generator, domain: Domain) -> F8:
+    """White lines and continuum steps of each mixture, not yet broadened by the instrument."""
+    n = len(fraction)
+    total = np.zeros((n, POINTS))
+    for state in np.flatnonzero((fraction[:, :-1] > 0).any(axis=0)):
+        rows = np.flatnonzero(fraction[:, state] > 0)
+        part = _one_state(lines, int(state), len(rows), rng, domain)
+        weight = fraction[rows, state] * rng.uniform(0.85, 1.15, len(rows))
+        total[rows] += weight[:, None] * part
+    return total
+
+
+def _one_state(lines: LineSet, state: int, n: int, rng: np.random.Generator, domain: Domain) -> F8:
+    """``n`` spectra of one pure state, area of the white lines about 1, ``(n, point)``."""
+    mine = np.flatnonzero(lines.ion == state)
+    first, second = rng.choice(mine, n), rng.choice(mine, n)
+    mix = (rng.random(n) * (rng.random(n) < 0.7))[:, None]
+    l3 = lines.l3[first] * (1 - mix) + lines.l3[second] * mix
+    l2 = lines.l2[first] * (1 - mix) + lines.l2[second] * mix
+    together = rng.normal(0.0, 0.3, n)
+    stretch = _log_uniform(rng, domain.stretch, n)
+    other = stretch * rng.uniform(0.93, 1.07, n)
+    l3 = _stretched(l3, stretch, together)
+    l2 = _stretched(l2, other, together + _uniform(rng, domain.split_ev, n))
+    l2 *= _log_uniform(rng, domain.l2_factor, n)[:, None]
+    extra = domain.mn4_l2_width_ev if CLASSES[state] == "Mn4+" else domain.l2_width_ev
+    solid = _uniform(rng, domain.solid_width_ev, n)
+    l3 = _broadened(l3, _uniform(rng, domain.l3_width_ev, n), solid)
+    l2 = _broadened(l2, _uniform(rng, extra, n), solid * rng.uniform(0.9, 1.3, n))
+    both = l3 + l2
+    strength = _uniform(rng, domain.satellite, n) * (rng.random(n) < 0.6)
+    copy = _stretched(both, np.ones(n), rng.uniform(3.0, 9.0, n))
+    both = both + strength[:, None] * _broadened(copy, np.zeros(n), rng.uniform(2.0, 5.0, n))
+    return both + _continuum(l3, l2, n, rng, domain)
+
+
+def _broadened(values: F8, half_ev: F8, full_ev: F8) -> F8:
+    """Convolve rows with a Lorentzian of half width and a Gaussian of full width, eV."""
+    sigma = full_ev / 2.3548
+    decay = np.exp(-half_ev[:, None] * _WAVE - 0.5 * (sigma[:, None] * _WAVE) ** 2)
+    return np.fft.irfft(np.fft.rfft(values, axis=1) * decay, POINTS, axis=1)
+
+
+def _continuum(l3: F8, l2: F8, n: int, rng: np.random.Generator, domain: Domain) -> F8:
+    """Two steps, 2:1, at the lines, rising over 0.5 to 3 eV, with a slow wave on top."""
+    height = _uniform(rng, domain.step, n) * l3.max(axis=1)
+    width = rng.uniform(0.3, 1.5, n)[:, None]
+    at = GRID_EV[l3.argmax(axis=1)][:, None] + rng.uniform(-0.5, 2.5, n)[:, None]
+    split = (l2 @ GRID_EV / l2.sum(axis=1) - l3 @ GRID_EV / l3.sum(axis=1))[:, None]
+    x = GRID_EV[None]
+    rise = np.arctan((x - at) / width) * 2 / 3 + np.arctan((x - at - split) / width) / 3
+    rise = rise / np.pi + 0.5
+    wave = rng.uniform(0.0, 0.25, n)[:, None] * np.sin(
+        (x - at) * rng.uniform(0.12, 0.35, n)[:, None] + rng.uniform(0, 6.3, n)[:, None]
+    )
+    decay = np.exp(-np.maximum(x - at, 0) * rng.uniform(0.0, 0.02, n)[:, None])
+    return height[:, None] * rise * (1 + wave * rise) * decay
+
+
+def _scattered(values: F8, thickness: F8, rng: np.random.Generator) -> F8:
+    """Plural scattering: each spectrum with a low loss of one broad plasmon."""
+    n = len(values)
+    loss = STEP_EV * np.arange(POINTS)[None]
+    peak, width = rng.uniform(14, 28, n)[:, None], rng.uniform(4, 20, n)[:, None]
+    plasmon = loss * width / ((loss**2 - peak**2) ** 2 + (loss * width) ** 2)
+    plasmon /= plasmon.sum(axis=1, keepdims=True)
+    mixed = np.exp(thickness[:, None] * np.fft.rfft(plasmon, axis=1))
+    tail = values[:, -1:]  # the continuum goes on: without it the end would wrap around
+    ramp = np.linspace(0, 1, POINTS)[None] * tail
+    return np.fft.irfft(np.fft.rfft(values - ramp, axis=1) * mixed, POINTS, axis=1) + ramp
+
+
+def _instrument(values: F8, rng: np.random.Generator, domain: Domain) -> F8:
+    """Resolution, saturation and a smooth random factor; height of the lines becomes 1."""
+    n = len(values)
+    ramp = np.linspace(0, 1, POINTS)[None] * values[:, -1:]
+    tails = rng.uniform(0.0, 0.15, n) * (rng.random(n) < 0.5)
+    resolution = _log_uniform(rng, domain.resolution_ev, n)
+    values = _broadened(values - ramp, tails, resolution) + ramp
+    values = values / np.maximum(values.max(axis=1, keepdims=True), 1e-12)
+    amount = _uniform(rng, domain.saturation, n) * (rng.random(n) < 0.4)
+    values = values / (1.0 + amount[:, None] * values)
+    noise = rng.normal(size=(n, POINTS // 2 + 1)) + 1j * rng.normal(size=(n, POINTS // 2 + 1))
+    length = rng.uniform(1.5, 6.0, n)[:, None]
+    smooth = np.fft.irfft(noise * np.exp(-0.5 * (length * _WAVE) ** 2), POINTS, axis=1)
+    smooth /= smooth.std(axis=1, keepdims=True)
+    values = values * np.exp(_uniform(rng, domain.warp, n)[:, None] * smooth)
+    return values / np.maximum(values.max(axis=1, keepdims=True), 1e-12)
+
+
+def nothing(n: int, element: str, rng: np.random.Generator, domain: Domain) -> F8:
+    """Spectra with no Mn or Fe edge where one is looked for, height about 1, ``(n, point)``."""
+    values = np.zeros((n, POINTS))
+    for row in values:
+        kind = rng.integers(6)
+        if kind == 0:  # nothing but background
+            continue
+        if kind == 1:  # the slow waves behind an earlier edge (O-K, C-K)
+            period, phase = rng.uniform(8, 60), rng.uniform(0, 6.3)
+            row += np.sin(2 * np.pi * GRID_EV / period + phase) * np.exp(-GRID_EV / 200)
+        elif kind == 2:  # a step or a delayed edge (K and M4,5 edges)
+            at = rng.uniform(-20, 20)
+            rise = np.arctan((GRID_EV - at) / rng.uniform(0.5, 8)) / np.pi + 0.5
+            row += rise * np.exp(-np.maximum(GRID_EV - at, 0) / rng.uniform(10, 200))
+        elif kind == 3:  # one peak on a step (F-K and others)
+            at, width = rng.uniform(-20, 20), rng.uniform(0.5, 6)
+            row += np.exp(-0.5 * ((GRID_EV - at) / width) ** 2)
+            row += rng.uniform(0, 0.6) * (np.arctan((GRID_EV - at) / width) / np.pi + 0.5)
+        else:  # white lines at another distance (Ti, V, Cr; Co, Ni, Cu; Ba, La, Ce)
+            row += other_white_lines(element, rng)
+    resolution = _log_uniform(rng, domain.resolution_ev, n)
+    values = _broadened(values, rng.uniform(0.1, 0.6, n), resolution)
+    return values / np.maximum(np.abs(values).max(axis=1, keepdims=True), 1e-12)
+
+
+def other_white_lines(element: str, rng: np.random.Generator) -> F8:
+    """Two groups of lines too near to or too far from each other to be Mn or Fe."""
+    near = rng.random() < 0.5
+    split = rng.uniform(4.5, 9.2) if near else rng.uniform(15.0, 21.0)
+    if not near and element == "Mn":
+        split = rng.uniform(13.3, 21.0)
+    ratio, at = np.exp(rng.uniform(np.log(0.2), np.log(1.3))), rng.uniform(-15, 15)
+    row = np.zeros(POINTS)
+    for centre, strength in ((at, 1.0), (at + split, ratio)):
+        for _ in range(rng.integers(1, 4)):
+            width = rng.uniform(0.3, 1.5)
+            place = centre + rng.normal(0, 1.0)
+            row += strength * rng.uniform(0.2, 1) / (1 + ((GRID_EV - place) / width) ** 2)
+    step = np.arctan((GRID_EV - at) / 2) / np.pi + 0.5
+    return row / row.max() + rng.uniform(0, 0.3) * step
+
+
+def _axis(element: str, shift_ev: float, rng: np.random.Generator, domain: Domain) -> EnergyAxis:
+    """An energy axis: from the few channels of a digitised figure to a whole detector.
+
+    A short axis is laid around the shifted edge, as whoever cut it out saw the edge there.
+    """
+    dispersion = float(_log_uniform(rng, domain.dispersion_ev)[()])
+    if rng.random() < 0.4:
+        dispersion = float(rng.choice([0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1.0]))
+    before, after = rng.uniform(5, 12), rng.uniform(16, 28)
+    if rng.random() < 0.4:
+        before, after = rng.uniform(12, 150), rng.uniform(26, 200)
+    size = round((before + after) / dispersion)
+    return EnergyAxis(L3_EV[element] + shift_ev - before, dispersion, size)
+
+
+def _measured(
+    physics: F8, axis: EnergyAxis, element: str, shift: F8, rng: np.random.Generator, domain: Domain
+) -> tuple[F8, F8]:
+    """Counts on the axis: background, dose, noise, and what users do to files."""
+    n = len(physics)
+    energies = axis.energies_ev
+    x = energies - L3_EV[element]
+    signal = np.stack([np.interp(x - s, GRID_EV, y) for s, y in zip(shift, physics, strict=True)])
+    level = _log_uniform(rng, domain.background, n)[:, None]
+    clean = rng.random(n) < 0.3
+    level[clean] = 0.0
+    power = rng.uniform(2.0, 5.0, n)[:, None]
+    under = level * ((energies[None] - shift[:, None]) / L3_EV[element]) ** -power
+    dose = _log_uniform(rng, domain.dose, n)
+    scale = (dose * axis.dispersion_ev / 0.1)[:, None]
+    expected = np.maximum(scale * (signal + under), 0.0)
+    counts = rng.poisson(expected).astype(np.float64)
+    counts += (
+        rng.normal(0, 1, counts.shape) * (rng.uniform(0, 2, n) * (rng.random(n) < 0.3))[:, None]
+    )
+    quiet = rng.random(n) < domain.noiseless
+    counts[quiet] = (scale * (signal + under))[quiet]
+    dose[quiet] = np.inf
+    removed = rng.random(n) < domain.removed
+    wrong = 1.0 + rng.normal(0, 0.01, n)[:, None]
+    tilt = rng.normal(0, 0.02, n)[:, None] * x[None] / 20.0
+    counts[removed] -= (scale * under * (wrong + tilt))[removed]
+    return counts, dose
