@@ -29,9 +29,11 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
-from scipy.linalg.blas import ssymm, ssyrk
+from scipy.linalg.blas import ssyrk
 from scipy.optimize import linear_sum_assignment
+from threadpoolctl import ThreadpoolController
 
+from live_eels.kernels.eigen import leading
 from live_eels.kernels.pca import project, row_totals, scale_rows
 
 FIRST_BLOCK_PIXELS = 16
@@ -40,6 +42,11 @@ FIRST_BLOCK_PIXELS = 16
 FAINT = 0.01
 """Rows and channels with less than this share of the mean total are weighted as if they had
 it: Poisson weights grow without bound where (almost) nothing was counted."""
+
+
+_BLAS = ThreadpoolController()
+"""Sums run in one BLAS thread: the same to the last bit on any number of cores, and the other
+cores are free for the other threads of the engine (waiting BLAS threads spin)."""
 
 
 class DecomposeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -167,13 +174,13 @@ class StreamingPCA:
                 rows = np.concatenate([self._rows, piece])
             self.seen += len(piece)
             start = stop
-            if len(rows) == self._block_pixels():
-                self._rows = np.empty((0, self.channels), np.float32)
-                self._absorb(np.ascontiguousarray(rows, np.float32))
-                if self._absorbed >= self._next_update:
-                    self._refresh(rounds=1)
-            else:
+            if len(rows) < self._block_pixels():
                 self._rows = rows
+                continue
+            self._rows = np.empty((0, self.channels), np.float32)
+            self._absorb(np.ascontiguousarray(rows, np.float32))
+            if self._absorbed >= self._next_update:
+                self._refresh(rounds=2 if self._absorbed < 4096 else 1)
 
     def finish(self) -> None:
         """Learn what is left in the unfinished block and let the basis converge fully."""
@@ -229,7 +236,8 @@ class StreamingPCA:
         scale_rows(
             rows, scale.astype(np.float32), weight.astype(np.float32), self._channel_total, scaled
         )
-        ssyrk(1.0, scaled.T, beta=1.0, c=self._gram, overwrite_c=1, lower=1)
+        with _BLAS.limit(limits=1, user_api="blas"):
+            ssyrk(1.0, scaled.T, beta=1.0, c=self._gram, overwrite_c=1, lower=1)
 
     # ---- the basis --------------------------------------------------------------------
 
@@ -247,9 +255,11 @@ class StreamingPCA:
         if self._spectra == 0:
             return
         scale = self._channel_scale()
-        values, vectors = _leading(
-            self._gram, 1.0 / scale, self._directions, self._width, rounds, self._seed
-        )
+        sure = min(self.components + 1, self._width)
+        with _BLAS.limit(limits=1, user_api="blas"):
+            values, vectors = leading(
+                self._gram, 1.0 / scale, self._directions, rounds, sure, seed=self._seed
+            )
         trace = float(np.diagonal(self._gram).astype(np.float64) @ scale**-2)
         self.scree = np.maximum(values, 0.0) / self._spectra
         self.components = self._significant(trace / self._spectra)
@@ -285,6 +295,12 @@ class StreamingPCA:
         full, share = self.settings.full_pixels, self.settings.later_share
         later = max(self._absorbed - full, 0)
         return max(self._absorbed - later, 0) + share * later
+
+    def set_components(self, components: int | None) -> None:
+        """Hold so many components significant from now on, or let the noise floor choose."""
+        self.settings = msgspec.structs.replace(self.settings, components=components)
+        if self.basis_version:
+            self._refresh(rounds=1)
 
     def take_rotation(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
         """How loadings of the basis last asked about look in the present one.
@@ -330,72 +346,6 @@ class StreamingPCA:
         out = np.empty((len(x), self._width), np.float32)
         project(np.ascontiguousarray(x, np.float32), self._projection, out)
         return out
-
-
-def _leading(
-    gram: NDArray[np.float32],
-    weight: NDArray[np.float64],
-    start: NDArray[np.float32],
-    width: int,
-    rounds: int,
-    seed: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Leading eigenpairs of ``diag(weight) gram diag(weight)``, by a block Krylov method.
-
-    Parameters
-    ----------
-    gram : float32 ``(channel, channel)``, Fortran order, lower triangle
-    weight : float64 ``(channel,)``
-    start : float32 ``(channel, component)``; guess, may be zero
-    rounds : int
-        Restarts at most; ends sooner once variances and vectors stand still.
-
-    Returns
-    -------
-    values, vectors : float64 ``(component,)`` falling, ``(channel, component)``
-        Zero where the matrix has fewer than ``width`` channels.
-    """
-    channels = len(weight)
-    block = min(width + 8, channels)
-    values, vectors = np.zeros(width), np.zeros((channels, width))
-    if channels <= 6 * block:
-        full = (np.tril(gram) + np.tril(gram, -1).T).astype(np.float64)
-        w, v = np.linalg.eigh(full * weight[:, None] * weight)
-        n = min(width, channels)
-        values[:n], vectors[:, :n] = w[::-1][:n], v[:, ::-1][:, :n]
-        return values, vectors
-    light = weight.astype(np.float32)[:, None]
-    scale = np.float32(1.0 / max(float((np.diagonal(gram) * light[:, 0] ** 2).max()), 1e-30))
-
-    def times(q: NDArray[np.float32]) -> NDArray[np.float32]:
-        product = ssymm(1.0, gram, np.asfortranarray(light * q), lower=1)
-        return np.asarray(light * product * scale, np.float32)
-
-    guess = np.random.default_rng(seed).standard_normal((channels, block)).astype(np.float32)
-    guess[:, : start.shape[1]][:, np.any(start, axis=0)] = start[:, np.any(start, axis=0)]
-    q = np.linalg.qr(guess)[0]
-    for _ in range(rounds):
-        basis, last = [q], q
-        images = []
-        for _ in range(4):
-            image = times(last)
-            images.append(image)
-            for _ in range(2):
-                for b in basis:
-                    image = image - b @ (b.T @ image)
-            last = np.linalg.qr(image)[0]
-            basis.append(last)
-        images.append(times(last))
-        space = np.concatenate(basis, axis=1).astype(np.float64)
-        small = space.T @ np.concatenate(images, axis=1)
-        w, v = np.linalg.eigh((small + small.T) / 2)
-        q_next = (space @ v[:, ::-1][:, :block]).astype(np.float32)
-        residual = np.linalg.norm(q_next[:, :width] - q @ (q.T @ q_next[:, :width]))
-        q = np.linalg.qr(q_next)[0] * np.sign(np.sum(np.linalg.qr(q_next)[0] * q_next, axis=0))
-        values = w[::-1][:width] / scale
-        if residual < 1e-4:
-            break
-    return values, q[:, :width].astype(np.float64)
 
 
 def _aligned(

@@ -1,0 +1,98 @@
+"""Leading eigenpairs of a large weighted cross-product matrix, from a good guess.
+
+A block Krylov method: the guess and its images under the matrix span a space, and the best
+eigenvectors within it are the next guess. From the last basis one round is enough while
+spectra arrive; at the end rounds go on until nothing moves.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+from scipy.linalg.blas import ssymm
+
+SPARE = 8
+"""Columns beyond those asked for: they keep the wanted ones apart from the rest."""
+
+STILL = 1e-4
+"""Rounds end when no vector turns by more than this (radian)."""
+
+
+def leading(
+    gram: NDArray[np.float32],
+    weight: NDArray[np.float64],
+    start: NDArray[np.float32],
+    rounds: int,
+    sure: int,
+    images: int = 3,
+    seed: int = 0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Leading eigenpairs of ``diag(weight) gram diag(weight)``.
+
+    Parameters
+    ----------
+    gram : float32 ``(channel, channel)``, Fortran order, lower triangle
+    weight : float64 ``(channel,)``
+    start : float32 ``(channel, component)``
+        Guess of the eigenvectors; zero columns are none.
+    rounds : int
+        At most so many; ends sooner once the first ``sure`` vectors stand still.
+    sure : int
+    images : int
+        Powers of the matrix that each round applies.
+    seed : int
+        Of the random columns that fill the guess.
+
+    Returns
+    -------
+    values, vectors : float64 ``(component,)`` falling, float64 ``(channel, component)``
+        As many as ``start`` has columns; zero where the matrix has no more channels.
+    """
+    channels, width = start.shape
+    block = min(width + SPARE, channels)
+    if channels <= 2 * (images + 1) * block:
+        return _all(gram, weight, width)
+    light = weight.astype(np.float32)[:, None]
+    size = np.float32(max(float((np.diagonal(gram) * light[:, 0] ** 2).max()), 1e-30))
+
+    def times(q: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(ssymm(1.0 / size, gram, light * q, lower=1) * light, np.float32)
+
+    guess = np.random.default_rng(seed).standard_normal((channels, block)).astype(np.float32)
+    known = np.flatnonzero(np.any(start, axis=0))
+    guess[:, known] = start[:, known]
+    q = np.linalg.qr(guess)[0]
+    for _ in range(rounds):
+        space, products = [q], [times(q)]
+        for _ in range(images):
+            step = products[-1]
+            for other in space:
+                step = step - other @ (other.T @ step)
+            space.append(np.linalg.qr(step)[0])
+            products.append(times(space[-1]))
+        basis, image = np.concatenate(space, axis=1), np.concatenate(products, axis=1)
+        inner = (basis.T @ image).astype(np.float64)
+        overlap = (basis.T @ basis).astype(np.float64)
+        values, mix = eigh((inner + inner.T) / 2, overlap)
+        mix = mix[:, ::-1][:, :block].astype(np.float32)
+        turned = basis @ mix
+        turned /= np.linalg.norm(turned, axis=0)
+        still = float(np.abs(turned - q @ (q.T @ turned))[:, :sure].max()) < STILL
+        q = turned
+        if still:
+            break
+    return values[::-1][:width] * float(size), q[:, :width].astype(np.float64)
+
+
+def _all(
+    gram: NDArray[np.float32], weight: NDArray[np.float64], width: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Solve small matrices completely."""
+    channels = len(weight)
+    whole = (np.tril(gram) + np.tril(gram, -1).T).astype(np.float64)
+    w, v = np.linalg.eigh(whole * weight[:, None] * weight)
+    n = min(width, channels)
+    values, vectors = np.zeros(width), np.zeros((channels, width))
+    values[:n], vectors[:, :n] = w[::-1][:n], v[:, ::-1][:, :n]
+    return values, vectors
