@@ -235,6 +235,15 @@ class Pipeline:
         self.spectra_done += len(chunk.pixels)
         return ChunkResult(chunk.pixels, maps)
 
+    def learn(self, chunk: Chunk) -> None:
+        """Let the learners see a chunk, without asking what they make of it."""
+        self._follow_order(chunk.pixels)
+        with self._timed("preprocess"):
+            prepared = self.preprocessor.process(chunk)
+        self._learn(np.ascontiguousarray(prepared.counts[:, self.window]))
+        self.spikes_found += 0 if prepared.spikes is None else len(prepared.spikes)
+        self.spectra_done += len(chunk.pixels)
+
     def _learn(self, spectra: NDArray[np.float32]) -> None:
         """Learn in the decomposition's own blocks, whatever the chunks that bring them.
 
@@ -360,13 +369,11 @@ class Pipeline:
         chunks
             Given a size, the recorded pixels in raster order in chunks of that size.
         """
-        if self._out_of_order or not self.preprocessor.settled:
-            self.preprocessor.freeze()
+        learnt_better = self.preprocessor.freeze()
+        if learnt_better or self._out_of_order:
             self._begin_learning()
             for chunk in chunks(SETTLE_PIXELS):
-                with self._timed("preprocess"):
-                    prepared = self.preprocessor.process(chunk)
-                self._learn(np.ascontiguousarray(prepared.counts[:, self.window]))
+                self.learn(chunk)
         if self._block:
             self._learn_block()
         self.pca.finish()

@@ -43,7 +43,7 @@ def spectrum_answer(
     raw = recorder.read(seen)
     low = recorder.read(seen, "low") if scan.low else None
     preprocessor = _preprocessor(session, settings)
-    prepared = preprocessor.process(Chunk(scan, seen, raw, low), parallel=False)
+    prepared = preprocessor.process(Chunk(scan, seen, raw, low))
     n = len(seen)
     window = prepared.window
     background = np.full(prepared.axis.size, np.nan, np.float32)

@@ -69,15 +69,25 @@ class ModelFinder:
         return self._loaded[path]
 
     def for_axis(self, axis: EnergyAxis) -> Classifier | None:
-        """Load the model that the settings want for a scan on this axis."""
+        """Load the model that the settings want for a scan on this axis.
+
+        Raises
+        ------
+        ModelError
+            If a model was asked for by name and does not cover the axis.
+        """
         from live_eels import models
 
         if not self.wanted:
             return None
-        if self.wanted != "auto":
-            return self.load(self.wanted)
-        name = models.default_for(axis)
-        return None if name is None else self.load(str(name))
+        classifier = self.load(models.DEFAULT if self.wanted == "auto" else self.wanted)
+        try:
+            classifier.bind(axis)
+        except ModelError:
+            if self.wanted == "auto":
+                return None  # nobody asked for it
+            raise
+        return classifier
 
 
 def make_pipeline(session: Session, config: Config, models: ModelFinder) -> Pipeline:

@@ -24,8 +24,9 @@ class EngineGone(Exception):  # noqa: N818 - reads as what happened
 
 
 class Snapshot:
-    """The newest maps of one scan, by name: ``snapshot["label"]`` is ``(y, x)``, nan where
-    nothing came yet.
+    """The newest maps of one scan, by name.
+
+    ``snapshot["label"]`` is float32 on the navigation shape, nan where nothing came yet.
 
     Attributes
     ----------
