@@ -22,6 +22,7 @@ from live_eels.spectra import Chunk, Scan, ScanEnd, Signal, Spectra, WireError
 Assembled = Scan | Chunk | ScanEnd
 
 _CORE, _LOW = 1, 2
+MAX_ORPHANS = 65_536
 
 
 class AssembleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,7 +35,8 @@ class AssembleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     pair_pixels
         How many pixels may wait for their low-loss (or core-loss) partner.
     orphan_mib
-        How much is kept of spectra that come before their scan was announced, MiB.
+        How much is kept of spectra that come before their scan was announced, MiB
+        (and at most 65 536 messages).
     """
 
     chunk_pixels: Annotated[int, Meta(ge=1, le=65_536)] = 1024
@@ -150,6 +152,13 @@ class _OpenChunk:
         """Whether a pixel is here already with this signal: then the chunk must close."""
         slots = self._slot[pixels]
         return bool(((slots >= 0) & ((self._filled[slots] & bit) != 0)).any())
+
+    def room_for(self, pixels: NDArray[np.int64]) -> int:
+        """How many of these pixels fit; those whose partner is here need no row of their own."""
+        room = self.capacity - self.n
+        if len(pixels) <= room:
+            return len(pixels)
+        return int(np.searchsorted(np.cumsum(self._slot[pixels] < 0), room, side="right"))
 
     def put(self, bit: int, pixels: NDArray[np.int64], counts: NDArray[Any]) -> None:
         """Copy spectra into their rows; there must be room for them."""
@@ -332,7 +341,8 @@ class Assembler:
             chunk.see(spectra.pixels)
             self.counters.pixels = chunk.pixels_seen
         self._received_s, self._clock_s = received_s, spectra.clock_s
-        whole = chunk.n == 0 and chunk.need == _CORE
+        # Kernels are compiled for aligned arrays; small messages may lie anywhere in memory.
+        whole = chunk.n == 0 and chunk.need == _CORE and spectra.counts.flags.aligned
         if whole and len(spectra.pixels) * 2 >= self.settings.chunk_pixels:
             return [
                 Chunk(scan, spectra.pixels, spectra.counts, None, None, None,
@@ -346,12 +356,13 @@ class Assembler:
             out += self._close(incomplete_too=True)
         start, n = 0, len(spectra.pixels)
         while start < n:
-            if chunk.n == chunk.capacity:
+            stop = start + chunk.room_for(spectra.pixels[start:])
+            if stop == start:
                 # Full: hand on what is complete; where nothing is, partners are overdue.
                 out += self._close(incomplete_too=chunk.complete_rows() == 0)
-            stop = min(start + chunk.capacity - chunk.n, n)
-            chunk.put(bit, spectra.pixels[start:stop], spectra.counts[start:stop])
-            start = stop
+            else:
+                chunk.put(bit, spectra.pixels[start:stop], spectra.counts[start:stop])
+                start = stop
         if chunk.n >= self.settings.chunk_pixels and (
             chunk.need == _CORE or chunk.complete_rows() >= self.settings.chunk_pixels
         ):
@@ -419,7 +430,8 @@ class Assembler:
         self._received_s = received_s
         self._orphans.append(spectra)
         self._orphan_bytes += spectra.counts.nbytes
-        while self._orphan_bytes > self.settings.orphan_mib * 2**20:
+        most_bytes = self.settings.orphan_mib * 2**20
+        while self._orphan_bytes > most_bytes or len(self._orphans) > MAX_ORPHANS:
             dropped = self._orphans.popleft()
             self._orphan_bytes -= dropped.counts.nbytes
             self.counters.orphans += len(dropped.pixels)
