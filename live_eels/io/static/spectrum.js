@@ -1,0 +1,165 @@
+// The spectrum panel: what the cursor, regions and pins show, over one energy axis.
+// Lives here: which curves are drawn. Windows and edges over them are in windows.js.
+
+import { short } from "./colour.js";
+import { channelAt, energies } from "./model.js";
+import { Plot } from "./plot.js";
+import { PIN_COLOURS, ROI_COLOURS } from "./tile.js";
+
+/** @typedef {import("./model.js").Axis} Axis */
+/** @typedef {{axis: Axis, n: number, asked: number, visits: number, note: string, curves: Record<string, Float32Array>}} Answer */
+
+export const TRACE_COLOURS = /** @type {Record<string, string>} */ ({
+  raw: "#8a93a0", processed: "#1e90ff", background: "#ff5c5c", signal: "#37c871",
+});
+
+export class SpectrumPanel {
+  /**
+   * @param {HTMLElement} host
+   * @param {import("./view.js").View} view
+   * @param {import("./model.js").Model} model
+   * @param {{draw: (u: any) => void, cursor: (ev: number|null) => void}} on
+   */
+  constructor(host, view, model, on) {
+    this.view = view;
+    this.model = model;
+    /** @type {Map<string, Answer>} */ this.answers = new Map();
+    /** @type {Map<string, string>} */ this.errors = new Map();
+    this.plot = new Plot(host, {
+      x: "energy loss (eV)", y: "counts", drag: true,
+      onSpan: (span) => view.set({ span }), onDraw: on.draw, onCursor: on.cursor,
+    });
+  }
+
+  /** @param {string} slot @param {import("./stream.js").Message} message */
+  take(slot, { header, arrays }) {
+    const curves = Object.fromEntries(
+      Object.entries(/** @type {Record<string, number>} */ (header.curves)).map(([name, i]) => [name, /** @type {Float32Array} */ (arrays[i])]),
+    );
+    this.errors.delete(slot);
+    this.answers.set(slot, { axis: header.axis, n: header.n, asked: header.asked, visits: header.visits, note: header.note, curves });
+  }
+
+  /** @param {string} slot @param {string} [error] */
+  drop(slot, error) {
+    this.answers.delete(slot);
+    if (error) this.errors.set(slot, error);
+    else this.errors.delete(slot);
+  }
+
+  axis() {
+    for (const { axis } of this.answers.values()) return axis;
+    return this.model.scan?.signals.find((/** @type {any} */ s) => s.name === this.model.scan.core)?.axis ?? null;
+  }
+
+  /** @returns {import("./plot.js").Line[]} */
+  lines() {
+    const { now } = this.view;
+    const lines = /** @type {import("./plot.js").Line[]} */ ([]);
+    const cursor = this.answers.get("cursor");
+    if (cursor) {
+      for (const name of ["raw", "processed", "background", "signal"]) {
+        const values = cursor.curves[name];
+        if (!values || !now.traces.includes(name)) continue;
+        lines.push({ label: name, colour: TRACE_COLOURS[name], values, width: name === "raw" ? 1 : 1.5, dash: name === "background" ? [6, 3] : undefined });
+      }
+    }
+    const hover = this.answers.get("hover");
+    if (hover) lines.push({ label: "pointer", colour: "#d7dbe0", values: main(hover), width: 0.75, dash: [2, 2] });
+    for (const name of ["A", "B"]) {
+      const answer = this.answers.get(name);
+      if (!answer) continue;
+      const values = answer.curves.raw;
+      lines.push({ label: `region ${name}`, colour: ROI_COLOURS[name], values, error: answer.curves.error ?? null });
+      if (answer.curves.signal && now.overlays.includes("region signal")) {
+        lines.push({ label: `signal ${name}`, colour: ROI_COLOURS[name], values: answer.curves.signal, dash: [3, 3] });
+      }
+    }
+    const [a, b] = [this.answers.get("A"), this.answers.get("B")];
+    if (a && b) {
+      const difference = Float32Array.from(a.curves.raw, (v, i) => v - b.curves.raw[i]);
+      lines.push({ label: "A − B", colour: "#b9a3ff", values: difference, width: 1.2 });
+    }
+    now.pins.forEach((_, i) => {
+      const answer = this.answers.get(`pin ${i}`);
+      if (answer) lines.push({ label: `pin ${i + 1}`, colour: PIN_COLOURS[i % PIN_COLOURS.length], values: main(answer), width: 1.2 });
+    });
+    return [...lines, ...this.overlays()];
+  }
+
+  /** Curves the engine keeps (cluster means, references), scaled to what is being looked at. */
+  overlays() {
+    const axis = this.axis();
+    if (!axis) return [];
+    const lines = /** @type {import("./plot.js").Line[]} */ ([]);
+    for (const key of this.view.now.overlays) {
+      const [name, label] = key.split("/");
+      const curve = this.model.curves.get(name);
+      const at = curve ? curve.labels.indexOf(label) : -1;
+      if (!curve || at < 0) continue;
+      const row = curve.values.subarray(at * curve.axis.size, (at + 1) * curve.axis.size);
+      lines.push({ label: `${name} ${label}`, colour: "#ff9e4a", values: this.placed(row, curve.axis, axis), dash: [8, 3, 2, 3], width: 1.2 });
+    }
+    return lines;
+  }
+
+  /** Put a curve on the panel's axis and scale it to the signal there. @param {Float32Array} row @param {Axis} from @param {Axis} to */
+  placed(row, from, to) {
+    const out = new Float32Array(to.size).fill(NaN);
+    const target = this.answers.get("A")?.curves.signal ?? this.answers.get("cursor")?.curves.signal;
+    let dot = 0;
+    let norm = 0;
+    for (let i = 0; i < to.size; i++) {
+      const at = channelAt(from, to.offset_ev + i * to.dispersion_ev);
+      const k = Math.floor(at);
+      if (k < 0 || k + 1 >= from.size) continue;
+      out[i] = row[k] + (at - k) * (row[k + 1] - row[k]);
+      const t = target ? target[i] : NaN;
+      if (t === t) {
+        dot += t * out[i];
+        norm += out[i] * out[i];
+      }
+    }
+    const scale = norm > 0 && dot > 0 ? dot / norm : 1;
+    return out.map((v) => v * scale);
+  }
+
+  draw() {
+    const axis = this.axis();
+    if (!axis) return;
+    this.plot.log = this.view.now.log;
+    this.plot.span = this.view.now.span;
+    this.plot.draw(energies(axis), this.lines());
+  }
+
+  /** Where and how many, in a line of text. */
+  caption() {
+    const { now } = this.view;
+    const parts = [];
+    if (now.cursor) {
+      const cursor = this.answers.get("cursor");
+      const [y, x] = now.cursor;
+      const place = this.model.ny > 1 ? `(${y}, ${x})` : `pixel ${x}`;
+      const wide = now.size > 1 ? ` ${now.size} × ${now.size}` : "";
+      parts.push(`${place}${wide}${cursor && cursor.visits > cursor.n ? `, ${cursor.visits} visits` : ""}`);
+    }
+    for (const name of ["A", "B"]) {
+      const answer = this.answers.get(name);
+      if (answer) parts.push(`${name}: mean of ${answer.n}${answer.n < answer.asked ? ` (of ${answer.asked})` : ""} px`);
+    }
+    for (const [slot, error] of this.errors) if (slot !== "hover") parts.push(slot === "cursor" ? error : `${slot}: ${error}`);
+    return parts.join(" · ") || "point at a map";
+  }
+
+  /** Values at an energy, for the readout. @param {number} ev */
+  readout(ev) {
+    const cursor = this.answers.get("cursor") ?? this.answers.get("A");
+    if (!cursor) return `${ev.toFixed(1)} eV`;
+    const i = Math.round(channelAt(cursor.axis, ev));
+    const shown = Object.entries(cursor.curves).filter(([n]) => this.view.now.traces.includes(n));
+    return [`${ev.toFixed(1)} eV`, ...shown.map(([n, c]) => `${n} ${short(c[i])}`)].join(" · ");
+  }
+}
+
+/** @param {Answer} answer */
+const main = (answer) => answer.curves.processed ?? answer.curves.raw;

@@ -1,0 +1,111 @@
+// What the person chose to see: belongs to this browser, lives in the address.
+// Lives here: the choices, their names in the URL, and who wants to know when one changes.
+
+/** @typedef {[number, number]} Pixel  y, x */
+/** @typedef {{shape: "rectangle", corners: [Pixel, Pixel]}|{shape: "polygon", points: Pixel[]}|{shape: "line", ends: [Pixel, Pixel], width: number}|{shape: "where", map: string, value: number}|{shape: "all"}} Region */
+/** @typedef {[number, number]} Window  low, high, eV */
+
+const CHOICES = {
+  map: "",
+  theme: "dark",
+  large: false,
+  freeze: false,
+  tool: "pick",
+  roi: "A",
+  tab: "drift",
+  /** @type {Pixel|null} */ cursor: null,
+  size: 1,
+  /** @type {Pixel[]} */ pins: [],
+  /** @type {Record<string, Region>} */ rois: {},
+  /** @type {Window|null} */ fit: null,
+  /** @type {Window|null} */ signal: null,
+  /** @type {number|null} */ marker: null,
+  log: false,
+  /** @type {Window|null} */ span: null,
+  reject: 0,
+  opacity: 0.8,
+  /** @type {string[]} */ hidden: [],
+  /** @type {string[]} */ rgb: [],
+  /** @type {Record<string, string>} */ luts: {},
+  /** @type {Record<string, [number, number]>} */ locked: {},
+  /** @type {string[]} */ logs: [],
+  percentile: 1,
+  zoom: { k: 1, y: 0.5, x: 0.5 },
+  /** @type {string[]} */ traces: ["raw", "processed", "background", "signal"],
+  /** @type {string[]} */ overlays: [],
+  /** @type {string|null} */ scan: null,
+};
+const DEFAULTS = JSON.stringify(CHOICES);
+
+/** @typedef {typeof CHOICES} Choices */
+
+export class View {
+  constructor() {
+    /** @type {Choices} */
+    this.now = JSON.parse(DEFAULTS);
+    /** @type {((changed: Set<string>) => void)[]} */
+    this.listeners = [];
+    this.timer = 0;
+    this.read();
+  }
+
+  /** Take the choices from the address; what cannot be read is left at its default. */
+  read() {
+    const query = new URLSearchParams(location.search);
+    for (const [key, text] of query) {
+      if (!(key in this.now)) continue;
+      const before = /** @type {any} */ (this.now)[key];
+      try {
+        const value = typeof before === "string" ? text : JSON.parse(text);
+        if (before === null || sameSort(before, value)) /** @type {any} */ (this.now)[key] = value;
+      } catch {
+        // Not ours: somebody shortened the link.
+      }
+    }
+    if (query.has("freeze")) this.now.freeze = query.get("freeze") !== "0";
+    if (query.has("large")) this.now.large = query.get("large") !== "0";
+  }
+
+  /** The address that restores this view, without the token. */
+  address() {
+    const query = new URLSearchParams();
+    const defaults = JSON.parse(DEFAULTS);
+    for (const [key, value] of Object.entries(this.now)) {
+      if (JSON.stringify(value) === JSON.stringify(defaults[key])) continue;
+      query.set(key, typeof value === "string" ? value : JSON.stringify(rounded(value)));
+    }
+    const text = query.toString();
+    return location.pathname + (text ? `?${text}` : "");
+  }
+
+  /** @param {Partial<Choices>} choices */
+  set(choices) {
+    const changed = new Set(Object.keys(choices));
+    Object.assign(this.now, choices);
+    for (const listener of this.listeners) listener(changed);
+    clearTimeout(this.timer);
+    // Browsers limit how often the address may change.
+    this.timer = setTimeout(() => history.replaceState(null, "", this.address()), 300);
+  }
+
+  /** @param {(changed: Set<string>) => void} listener */
+  listen(listener) {
+    this.listeners.push(listener);
+  }
+}
+
+/** @param {any} a @param {any} b */
+function sameSort(a, b) {
+  if (typeof a === "boolean") return typeof b === "boolean" || b === 0 || b === 1;
+  return typeof a === typeof b && Array.isArray(a) === Array.isArray(b) && b !== null;
+}
+
+/** @param {any} value @returns {any} */
+function rounded(value) {
+  if (typeof value === "number") return Math.round(value * 1000) / 1000;
+  if (Array.isArray(value)) return value.map(rounded);
+  if (value && typeof value === "object") {
+    return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, rounded(v)]));
+  }
+  return value;
+}

@@ -1,0 +1,281 @@
+// The map wall: one large map, the others small; all share cursor, zoom and regions.
+// Lives here: which tiles there are and what each is made of.
+
+import { lut, short } from "./colour.js";
+import { Composite, Lost, Picture } from "./pictures.js";
+import { Tile } from "./tile.js";
+
+/** @typedef {import("./model.js").Model} Model */
+/** @typedef {import("./view.js").View} View */
+/** @typedef {import("./model.js").Spec} Spec */
+
+export const WINDOW = "window";
+export const RGB = "rgb";
+const SMALL_EVERY_MS = 250;
+
+/** @param {string} id */
+const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+export class Wall {
+  /** @param {Model} model @param {View} view */
+  constructor(model, view) {
+    this.model = model;
+    this.view = view;
+    /** @type {Map<string, Picture>} */ this.pictures = new Map();
+    /** @type {Map<string, Tile>} */ this.tiles = new Map();
+    /** @type {Float32Array|null} */ this.windowMap = null;
+    /** @type {import("./view.js").Region|null} */ this.draft = null;
+    this.highlight = NaN;
+    this.highlightMap = "";
+    this.scanId = "";
+    this.shown = "";
+    this.smallAt = 0;
+    this.composite = new Composite(1, 1);
+    this.lost = new Lost(1, 1);
+    /** @type {(tile: Tile, canvas: HTMLCanvasElement) => void} */ this.onTile = () => {};
+    this.big = /** @type {HTMLCanvasElement} */ ($("big-map"));
+  }
+
+  /** Names of all maps that can be shown, in the order of their number keys. */
+  names() {
+    const { model } = this;
+    const special = [...(this.windowMap ? [WINDOW] : []), ...(this.view.now.rgb.length === 3 ? [RGB] : [])];
+    const first = [model.label, model.counts, model.cluster, model.confidence].filter(Boolean);
+    const rest = [...model.maps.keys()].filter((n) => !first.includes(n) && n !== model.flags);
+    const others = [...new Set([...first, ...rest])].filter((n) => model.maps.has(n));
+    return [...others.slice(0, 2), ...special, ...others.slice(2)];
+  }
+
+  /** The map shown large. */
+  current() {
+    const names = this.names();
+    return names.includes(this.view.now.map) ? this.view.now.map : names[0] ?? "";
+  }
+
+  /** @param {string} name @returns {Spec} */
+  spec(name) {
+    if (name === WINDOW) {
+      const [low, high] = this.view.now.signal ?? [0, 0];
+      const kind = this.view.now.fit ? "signed" : "intensity";
+      return { name, kind: "intensity", unit: "counts", meaning: `${low.toFixed(1)} to ${high.toFixed(1)} eV, ${kind === "signed" ? "above background" : "all counts"}`, classes: [], limits: null };
+    }
+    if (name === RGB) return { name, kind: "intensity", unit: "", meaning: this.view.now.rgb.join(" · "), classes: [], limits: null };
+    return this.model.specs.get(name) ?? { name, kind: "intensity", unit: "", meaning: "", classes: [], limits: null };
+  }
+
+  /** @param {string} name */
+  values(name) {
+    return name === WINDOW ? this.windowMap ?? undefined : this.model.maps.get(name);
+  }
+
+  /**
+   * Recolour what changed.
+   * @param {Map<string, Int32Array|null>} changed
+   */
+  update(changed) {
+    const { model } = this;
+    if (!model.scan) return;
+    if (model.scan.id !== this.scanId) this.begin();
+    for (const [name, rows] of changed) this.recolour(name, rows);
+    const counts = model.maps.get(model.counts);
+    if (counts) this.lost.update(counts, model.status);
+    if (this.view.now.rgb.length === 3) this.compose();
+    this.arrange();
+  }
+
+  begin() {
+    this.scanId = this.model.scan.id;
+    this.pictures.clear();
+    this.tiles.clear();
+    this.windowMap = null;
+    this.shown = "";
+    this.composite = new Composite(this.model.nx, this.model.ny);
+    this.lost = new Lost(this.model.nx, this.model.ny);
+  }
+
+  /** @param {string} name @param {Int32Array|null} rows */
+  recolour(name, rows) {
+    const values = this.values(name);
+    if (!values) return;
+    let picture = this.pictures.get(name);
+    const spec = this.spec(name);
+    if (!picture || picture.spec.kind !== spec.kind || String(picture.spec.classes) !== String(spec.classes)) {
+      picture = new Picture(name, spec, this.model.nx, this.model.ny);
+      this.pictures.set(name, picture);
+      rows = null;
+    }
+    const sure = name === this.model.label ? this.model.maps.get(this.model.confidence) : undefined;
+    picture.update(values, rows, this.view.now, sure, name === this.highlightMap ? this.highlight : NaN);
+  }
+
+  recolourAll() {
+    for (const name of [...this.model.maps.keys(), WINDOW]) this.recolour(name, null);
+    if (this.view.now.rgb.length === 3) this.compose();
+  }
+
+  compose() {
+    this.composite.update(
+      this.view.now.rgb.map((name) => ({
+        values: this.values(name),
+        limits: this.pictures.get(name)?.limits ?? [0, 1],
+      })),
+    );
+  }
+
+  /** @param {Float32Array} values */
+  setWindowMap(values) {
+    this.windowMap = values;
+    this.recolour(WINDOW, null);
+    this.arrange();
+  }
+
+  /** Point at one class: the others step back. @param {string} map @param {number} value */
+  pointAt(map, value) {
+    if (map === this.highlightMap && Object.is(value, this.highlight)) return;
+    const before = this.highlightMap;
+    this.highlightMap = map;
+    this.highlight = value;
+    for (const name of new Set([before, map])) if (name) this.recolour(name, null);
+  }
+
+  /** Make the tiles that the maps ask for, once. */
+  arrange() {
+    if (!this.model.scan || !this.model.maps.size) return;
+    const names = this.names();
+    const current = this.current();
+    const key = `${this.scanId} ${current} ${names.join("|")}`;
+    if (key === this.shown) return;
+    this.shown = key;
+    const aspect = this.aspect();
+    this.tiles.clear();
+    const list = $("small-maps");
+    const tile = new Tile(this.big, this.model.nx, this.model.ny, aspect);
+    this.tiles.set(current, tile);
+    this.onTile(tile, this.big);
+    list.replaceChildren(...names.map((name, i) => this.small(name, i, name === current, aspect)));
+    $("big-name").textContent = this.title(current);
+    $("big-meaning").textContent = this.spec(current).meaning;
+    this.smallAt = 0;
+    document.body.dataset.map = current;
+  }
+
+  aspect() {
+    const axes = this.model.scan.navigation;
+    if (axes.length < 2) return 1;
+    const [y, x] = axes.slice(-2);
+    return y.units === x.units && x.scale ? Math.min(Math.max(y.scale / x.scale, 0.1), 10) : 1;
+  }
+
+  /** @param {string} name */
+  title(name) {
+    if (name === WINDOW) return "energy window";
+    if (name === RGB) return "RGB";
+    return name.replace(/_/g, " ");
+  }
+
+  /** @param {string} name @param {number} index @param {boolean} current @param {number} aspect */
+  small(name, index, current, aspect) {
+    const figure = document.createElement("figure");
+    figure.className = "tile";
+    figure.dataset.map = name;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "tile-name";
+    button.setAttribute("aria-pressed", String(current));
+    button.title = `${this.spec(name).meaning || name}: show large${index < 9 ? ` (key ${index + 1})` : ""}`;
+    button.textContent = this.title(name);
+    button.addEventListener("click", () => this.view.set({ map: name }));
+    figure.append(button);
+    const canvas = document.createElement("canvas");
+    canvas.className = "small-map";
+    canvas.dataset.map = name;
+    canvas.setAttribute("aria-hidden", "true");
+    figure.append(canvas);
+    const tile = new Tile(canvas, this.model.nx, this.model.ny, aspect);
+    this.tiles.set(`small ${name}`, tile);
+    this.onTile(tile, canvas);
+    return figure;
+  }
+
+  /** Which maps the next frame has to bring: the small ones less often than the large. */
+  wanted() {
+    const now = performance.now();
+    if (now - this.smallAt > SMALL_EVERY_MS || !this.model.maps.size) {
+      this.smallAt = now;
+      return null;
+    }
+    const { model } = this;
+    const rgb = this.current() === RGB ? this.view.now.rgb : [];
+    return [...new Set([this.current(), model.counts, model.confidence, ...rgb])].filter((n) => model.maps.has(n));
+  }
+
+  /** Draw every tile. */
+  paint() {
+    if (!this.model.scan) return;
+    for (const [key, tile] of this.tiles) {
+      if (tile.canvas.offsetParent === null) continue;
+      tile.paint(this.scene(key.replace(/^small /, ""), !key.startsWith("small ")));
+    }
+    this.colourBar();
+  }
+
+  /** @param {string} name @param {boolean} large @returns {import("./tile.js").Scene} */
+  scene(name, large) {
+    const { model, view } = this;
+    const now = view.now;
+    const picture = this.pictures.get(name);
+    const layers = [];
+    const label = picture?.spec.kind === "label";
+    if (label) {
+      const grey = this.pictures.get(model.counts);
+      if (grey) layers.push(grey.canvas);
+    }
+    if (name === RGB) layers.push(this.composite.canvas);
+    else if (picture) layers.push(picture.canvas);
+    const axis = model.scan.navigation.at(-1);
+    return {
+      layers,
+      alpha: label ? now.opacity : 1,
+      rejected: picture?.masks?.canvas ?? null,
+      lost: this.lost.count ? this.lost.canvas : null,
+      cursor: now.cursor,
+      size: now.size,
+      pins: now.pins,
+      rois: now.rois,
+      draft: large ? this.draft : null,
+      beam: model.beam,
+      scanning: ["scanning", "stalled"].includes(model.status?.state) && !now.scan,
+      bar: large && axis ? { scale: axis.scale, units: axis.units || "px" } : null,
+      zoom: now.zoom,
+    };
+  }
+
+  colourBar() {
+    const name = this.current();
+    const picture = this.pictures.get(name);
+    const bar = $("colour-bar");
+    const plain = picture && picture.spec.kind !== "label" && name !== RGB;
+    bar.hidden = !plain;
+    if (!plain) return;
+    const [low, high] = picture.limits;
+    const key = `${name} ${low} ${high} ${picture.style}`;
+    if (bar.dataset.key === key) return;
+    bar.dataset.key = key;
+    const log = this.view.now.logs.includes(name);
+    $("bar-high").textContent = short(high);
+    $("bar-mid").textContent = log ? "log" : short((low + high) / 2);
+    $("bar-low").textContent = short(low);
+    $("bar-unit").textContent = picture.spec.unit;
+    paintBar(/** @type {HTMLCanvasElement} */ ($("bar-canvas")), picture.lutName(this.view.now));
+  }
+}
+
+/** @param {HTMLCanvasElement} canvas @param {string} name */
+export function paintBar(canvas, name) {
+  canvas.width = 1;
+  canvas.height = 256;
+  const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const image = pen.createImageData(1, 256);
+  new Uint32Array(image.data.buffer).set(Uint32Array.from(lut(name)).reverse());
+  pen.putImageData(image, 0, 0);
+}

@@ -1,0 +1,352 @@
+"""An engine without a pipeline: knows the answer to everything the page may ask.
+
+Serves tests of the viewer. The scan advances only when the test says so, every map follows
+from arrays that the test can read, and commands are written down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+from live_eels import control
+from live_eels.io.viewer import SpectrumAnswer, Viewer
+from live_eels.spectra import (
+    Curve,
+    EnergyAxis,
+    Instrument,
+    MapSnapshot,
+    MapSpec,
+    NavigationAxis,
+    Scan,
+    Signal,
+)
+
+CLASSES = ("Mn2+", "Mn3+", "Mn4+", "Fe2+", "Fe3+", "none")
+VALENCE = np.array([2, 3, 4, 2, 3, np.nan])
+L3_EV = np.array([640.0, 642.0, 644.0, 708.0, 710.0, 0.0])
+L2_EV = np.array([651.0, 653.0, 655.0, 721.0, 723.0, 0.0])
+
+SPECS = {
+    "counts": MapSpec("counts", unit="counts", meaning="all counts of the core loss"),
+    "label": MapSpec("label", "label", meaning="oxidation state", classes=CLASSES),
+    "confidence": MapSpec("confidence", "fraction", meaning="of the label", limits=(0, 1)),
+    "entropy": MapSpec("entropy", unit="bit", meaning="doubt about the label"),
+    "valence": MapSpec("valence", meaning="mean valence", limits=(2, 4)),
+    "cluster": MapSpec("cluster", "label", classes=tuple(f"cluster {i}" for i in (1, 2, 3, 4))),
+    "loading 1": MapSpec("loading 1", "signed", meaning="loading of component 1"),
+    "loading 2": MapSpec("loading 2", "signed", meaning="loading of component 2"),
+    "Mn L2,3": MapSpec("Mn L2,3", unit="counts", meaning="above background, 635 to 665 eV"),
+    "Fe L2,3": MapSpec("Fe L2,3", unit="counts", meaning="above background, 703 to 735 eV"),
+    "thickness": MapSpec("thickness", unit="t/λ", meaning="relative thickness", limits=(0, 1.2)),
+    "shift": MapSpec("shift", "signed", unit="eV", meaning="energy shift put right"),
+    "flags": MapSpec("flags", meaning="quality bits"),
+}
+
+
+def phases(ny: int, nx: int) -> np.ndarray:
+    """The specimen: manganite layers, an iron oxide grain, a hole; int ``(y, x)``."""
+    y, x = np.mgrid[0:ny, 0:nx] / np.array([ny, nx])[:, None, None]
+    label = np.full((ny, nx), 1)
+    label[y + 0.06 * np.sin(9 * x) > 0.62] = 2
+    label[(y - 0.28) ** 2 + (x - 0.3) ** 2 < 0.035] = 4
+    label[(y - 0.28) ** 2 + (x - 0.3) ** 2 < 0.008] = 3
+    label[(y - 0.42) ** 2 + (x - 0.78) ** 2 < 0.02] = 0
+    label[(y < 0.12) & (x > 0.8 - y)] = 5
+    return label
+
+
+class FakeEngine:
+    """`live_eels.io.viewer.Engine`, driven by hand."""
+
+    def __init__(
+        self, shape: tuple[int, ...] = (48, 64), channels: int = 512, *, passes: int = 1, seed=3
+    ) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.lock = threading.RLock()
+        self.axis = EnergyAxis(560.0, 200.0 / channels, channels)
+        self.window_ev = (625.0, 735.0)
+        self.commands: list[control.Command] = []
+        self.questions: list[tuple[str, Any]] = []
+        self.published_s: dict[int, float] = {}
+        self.past: list[MapSnapshot] = []
+        self.number = 0
+        self.version = 0
+        self.status_changes: dict[str, Any] = {}
+        self.new_scan(shape, passes=passes)
+
+    # -- driving it ---------------------------------------------------------------------
+
+    def new_scan(self, shape: tuple[int, ...], *, passes: int = 1, title: str = "") -> None:
+        with self.lock:
+            if self.number and self.newest is not None:
+                self.past.append(self.newest)
+            self.number += 1
+            names = ("y", "x")[-len(shape) :] if shape else ()
+            self.scan = Scan(
+                id=f"scan-{self.number}",
+                navigation=tuple(
+                    NavigationAxis(n, s, scale=0.5) for n, s in zip(names, shape, strict=True)
+                ),
+                signals=(Signal("core", self.axis),),
+                instrument=Instrument(300, 25, 50, 0.002, 0.05, "fake", "none"),
+                title=title or "LSMO | Fe3O4",
+                passes=passes,
+                simulated=True,
+            )
+            ny, nx = (1, 1, *shape)[-2:]
+            self.phase = phases(ny, nx).ravel()
+            self.cube = self._expose()
+            self.truth = self._maps()
+            self.seen = np.zeros(ny * nx, dtype=bool)
+            self.visits = 0
+            self.ended = ""
+            self.newest: MapSnapshot | None = None
+            self.began_s = time.monotonic()
+            self.fed_s = self.began_s
+
+    def _expose(self) -> np.ndarray:
+        e = self.axis.energies_ev
+        n = len(self.phase)
+        self.thickness = 0.5 + 0.25 * np.sin(np.linspace(0, 5, n)) + 0.02 * self.rng.normal(size=n)
+        mean = (3000 * self.thickness)[:, None] * (e / 560) ** -3.2
+        self.shift = 0.3 * np.sin(np.linspace(0, 7, n)) - np.where(np.arange(n) > 0.6 * n, 0.5, 0)
+        for c in range(5):
+            where = self.phase == c
+            for centre, height in ((L3_EV[c], 700), (L2_EV[c], 330)):
+                width = 1.6 + 0.3 * c
+                line = height / (1 + ((e - centre) / width) ** 2)
+                step = 150 / (1 + np.exp(-(e - centre)))
+                mean[where] += (line + step) * self.thickness[where, None]
+        mean[self.phase == 5] *= 0.05
+        return self.rng.poisson(mean).astype(np.float32)
+
+    def _maps(self) -> dict[str, np.ndarray]:
+        n = len(self.phase)
+        probability = np.clip(0.9 + 0.08 * self.rng.normal(size=n), 0.2, 1)
+        label = self.phase.astype(float)
+        label[self.rng.random(n) < 0.03] = -1
+        probability[label < 0] = 0.4
+        cluster = np.array([3, 0, 1, 2, 2, 3])[self.phase].astype(float)
+        return {
+            "counts": self.cube.sum(1),
+            "label": label,
+            "confidence": probability,
+            "entropy": 1 - probability,
+            "valence": np.where(label < 0, np.nan, VALENCE[self.phase]),
+            "cluster": cluster,
+            "loading 1": (self.phase - 2) * 30 + 5 * self.rng.normal(size=n),
+            "loading 2": np.sin(self.phase) * 20 + 5 * self.rng.normal(size=n),
+            "Mn L2,3": self._net((635, 665), (605, 632)),
+            "Fe L2,3": self._net((703, 735), (675, 700)),
+            "thickness": self.thickness,
+            "shift": self.shift,
+            "flags": np.where(label < 0, 16.0, 0.0),
+        }
+
+    def _net(self, signal_ev, fit_ev) -> np.ndarray:
+        s = self.axis.window(*signal_ev)
+        gross = self.cube[:, s].sum(1)
+        if fit_ev is None:
+            return gross
+        return gross - self._background(self.cube, fit_ev)[:, s].sum(1)
+
+    def _background(self, rows: np.ndarray, fit_ev) -> np.ndarray:
+        f = self.axis.window(*fit_ev)
+        e = self.axis.energies_ev
+        middle = (f.start + f.stop) // 2
+        a = rows[:, f.start : middle].mean(1) + 1e-3
+        b = rows[:, middle : f.stop].mean(1) + 1e-3
+        ea, eb = e[f.start : middle].mean(), e[middle : f.stop].mean()
+        r = np.log(a / b) / np.log(eb / ea)
+        return a[:, None] * (e / ea) ** -r[:, None]
+
+    def advance(self, pixels: int, *, lose: tuple[int, ...] = ()) -> MapSnapshot:
+        """The beam moves over the next pixels; those in ``lose`` never arrive."""
+        with self.lock:
+            total = len(self.phase)
+            came = (self.visits + np.arange(pixels)) % total
+            self.seen[came] = True
+            self.seen[list(lose)] = False
+            self.visits += pixels
+            self.fed_s = time.monotonic()
+            return self.publish()
+
+    def finish(self, reason: str = "complete") -> None:
+        with self.lock:
+            self.ended = reason
+            self.publish()
+
+    def publish(self) -> MapSnapshot:
+        with self.lock:
+            self.version += 1
+            shape = self.scan.shape or (1,)
+            maps = {
+                name: np.where(self.seen, values, np.nan).astype(np.float32).reshape(shape)
+                for name, values in self.truth.items()
+            }
+            curves = {}
+            if self.seen.any():
+                curves = {"cluster means": self._means(), "factors": self._factors()}
+            scree = (4000 / np.arange(1, 13) ** 2.2 + 20).astype(np.float32)
+            self.newest = MapSnapshot(
+                self.scan, self.version, SPECS, maps, {}, curves, scree, components=2
+            )
+            self.published_s[self.version] = time.time()
+            return self.newest
+
+    def _means(self) -> Curve:
+        window = self.axis.window(*self.window_ev)
+        rows = []
+        for c in range(4):
+            mine = self.seen & (self.truth["cluster"] == c)
+            mean = self.cube[mine].mean(0) if mine.any() else np.full(self.axis.size, np.nan)
+            rows.append(mean[window])
+        return Curve(self.axis.cropped(window), np.float32(rows), SPECS["cluster"].classes)
+
+    def _factors(self) -> Curve:
+        window = self.axis.window(*self.window_ev)
+        e = self.axis.energies_ev[window]
+        rows = [np.exp(-(((e - 643) / 3) ** 2)), np.exp(-(((e - 710) / 3) ** 2)) - 0.3]
+        return Curve(
+            self.axis.cropped(window), np.float32(rows), ("component 1", "component 2"), unit=""
+        )
+
+    # -- what the viewer asks -------------------------------------------------------------
+
+    def snapshot(self) -> MapSnapshot | None:
+        return self.newest
+
+    def status(self) -> control.Status:
+        with self.lock:
+            total = len(self.phase)
+            got = int(self.seen.sum())
+            passed = min(self.visits, total)
+            state = self.ended or ("scanning" if self.visits else "waiting")
+            label = self.truth["label"][self.seen]
+            fractions = {c: float((label == i).mean()) for i, c in enumerate(CLASSES) if got}
+            status = control.Status(
+                state=state,
+                version="test",
+                scan_id=self.scan.id if self.visits else "",
+                title=self.scan.title,
+                scan_number=self.number,
+                shape=list(self.scan.shape),
+                pixels_total=total,
+                pixels_received=got,
+                pixels_recorded=got,
+                pixels_analysed=got,
+                visits=self.visits,
+                passes=self.scan.passes,
+                spectra_per_s=1000.0,
+                analysed_per_s=990.0,
+                eta_s=max(total * self.scan.passes - self.visits, 0) / 1000,
+                elapsed_s=time.monotonic() - self.began_s,
+                age_s=time.monotonic() - self.fed_s,
+                lag_ms=40.0,
+                lag_p95_ms=85.0,
+                messages=self.visits // 16,
+                missing_messages=passed - got,
+                gaps=int(passed > got),
+                queue={"analyse": 0.1, "record": 0.02},
+                stages=[
+                    control.StageTime(stage=s, us_per_spectrum=u, share=u / 60)
+                    for s, u in (("preprocess", 30.0), ("decompose", 18.0), ("classify", 12.0))
+                ],
+                recording=True,
+                recording_path="/tmp/scan.hspy",
+                recording_bytes=got * self.axis.size * 2,
+                disk_left_s=7200.0,
+                model="mn_fe",
+                clusters=4,
+                components=2,
+                label_fractions=fractions,
+                zlp_ev=0.1,
+                snapshot_version=self.version,
+                endpoint="tcp://127.0.0.1:9999",
+            )
+            return control.msgspec.structs.replace(status, **self.status_changes)
+
+    def history(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "id": s.scan.id,
+                "title": s.scan.title,
+                "number": i + 1,
+                "shape": list(s.scan.shape),
+                "state": "complete",
+                "path": f"/tmp/{s.scan.id}.hspy",
+            }
+            for i, s in enumerate(self.past)
+        ]
+
+    def snapshot_of(self, scan_id: str) -> MapSnapshot | None:
+        return next((s for s in self.past if s.scan.id == scan_id), None)
+
+    def spectrum(self, pixels: np.ndarray, scan_id: str | None = None) -> SpectrumAnswer:
+        self.questions.append(("spectrum", pixels))
+        there = pixels[self.seen[pixels]]
+        if not len(there):
+            raise LookupError("this pixel has not come yet")
+        raw = self.cube[there].mean(0)
+        window = self.axis.window(*self.window_ev)
+        fit = (600.0, 632.0)
+        background = np.full(self.axis.size, np.nan, dtype=np.float32)
+        background[window] = self._background(raw[None], fit)[0, window]
+        return SpectrumAnswer(
+            axis=self.axis,
+            raw=raw,
+            n=len(there),
+            asked=len(pixels),
+            error=np.sqrt(raw / len(there)),
+            processed_axis=dataclasses.replace(self.axis, offset_ev=self.axis.offset_ev + 0.2),
+            processed=raw,
+            background=background,
+            signal=raw - background,
+            visits=len(there),
+        )
+
+    def window_map(self, signal_ev, fit_ev, scan_id=None) -> np.ndarray:
+        self.questions.append(("window", (signal_ev, fit_ev)))
+        values = np.where(self.seen, self._net(signal_ev, fit_ev), np.nan)
+        return values.astype(np.float32).reshape(self.scan.shape or (1,))
+
+    def command(self, command: control.Command) -> control.Reply:
+        self.commands.append(command)
+        if isinstance(command, control.SetModel) and command.model == "narrow":
+            return control.Refused(error="the model reads 450 to 540 eV, the axis runs from 560 eV")
+        if isinstance(command, control.GetStatus):
+            return self.status()
+        return control.Ok(message=f"done: {type(command).__name__}")
+
+
+class Served:
+    """A viewer in a thread with its own event loop, as the application runs it."""
+
+    def __init__(self, engine: FakeEngine, **options: Any) -> None:
+        self.engine = engine
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever, name="served")
+        self.thread.start()
+        self.viewer = Viewer(engine, **{"port": 0, "token": "sesame", **options})
+        self.url: str = self.run(self.viewer.start())
+
+    def run(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)
+
+    def close(self) -> None:
+        self.run(self.viewer.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+    def __enter__(self) -> Served:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
