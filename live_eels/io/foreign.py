@@ -37,12 +37,9 @@ READERS: Mapping[str, str] = {
     ".msa": "msa",
     ".emsa": "msa",
     ".nxs": "nexus",
-    ".prz": "pantarhei",
     ".rpl": "ripple",
 }
 """File name ending and the RosettaSciIO reader for it."""
-
-_CORRUPT = (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError)
 
 
 def open_foreign(path: Path) -> Recording:
@@ -82,7 +79,7 @@ def _load(module: Any, path: Path) -> list[dict[str, Any]]:
             parts = module.file_reader(str(path), lazy=True)
         except NotImplementedError:
             parts = module.file_reader(str(path))
-    except _CORRUPT as error:
+    except Exception as error:  # whatever a parser of someone else's format may raise
         raise FileError(
             f"{path}: RosettaSciIO cannot read it ({type(error).__name__}: {error}); "
             "open and save it in the software that made it, or export .hspy from HyperSpy"
@@ -107,7 +104,7 @@ def _signal(part: Mapping[str, Any], number: int, path: Path) -> FileSignal:
     dtype = usable_dtype(values.dtype, path)
     signal = axes[energy]
     return FileSignal(
-        title=str(_leaf(metadata, "General", "title") or path.stem),
+        title=_title(metadata) or path.stem,
         navigation=tuple(
             NavigationAxis(
                 _text(axis.get("name")) or f"axis {i}",
@@ -184,6 +181,11 @@ def _leaf(tree: Any, *names: str) -> Any:
     for name in names:
         tree = tree.get(name) if isinstance(tree, Mapping) else None
     return tree
+
+
+def _title(metadata: Any) -> str:
+    title = _text(_leaf(metadata, "General", "title"))
+    return "" if title.strip("_").startswith("unnamed") else title
 
 
 def _text(value: Any) -> str:

@@ -23,6 +23,7 @@ The counts are one run of bytes in the file (see `chunk_shape`), so that a plain
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ import numpy as np
 from live_eels import __version__
 from live_eels.io import nexus
 from live_eels.io.nexus import clean
+from live_eels.io.overlay import Overlay
 from live_eels.spectra import (
     EnergyAxis,
     Instrument,
@@ -183,17 +185,27 @@ def experiment_name(scan: Scan, role: str) -> str:
 
 
 def create(path: Path, scan: Scan, config_text: str) -> dict[str, Extent]:
-    """Make the file with all that is known before the first spectrum, and close it.
+    """Make the file with all that is known before the first spectrum.
+
+    No counts are written: where the file system can, their place is a hole in the file.
 
     Returns
     -------
     dict of str to Extent
         Where ``core`` and, if the scan has it, ``low`` lie in the file.
     """
+    with io.FileIO(path, "x+") as new:
+        overlay = Overlay(new)
+        extents = _create(overlay, scan, config_text)
+        overlay.commit()
+    return extents
+
+
+def _create(overlay: Overlay, scan: Scan, config_text: str) -> dict[str, Extent]:
     # HDF5 1.10's format: early-allocated, unfiltered chunks need no index and follow one
     # another in C order; every reader since 2016 knows it, SWMR readers too.
     with h5py.File(
-        path, "x", libver=("v110", "v110"), alignment_threshold=4096, alignment_interval=4096
+        overlay, "w", libver=("v110", "v110"), alignment_threshold=4096, alignment_interval=4096
     ) as file:
         file.attrs["file_format"] = "HyperSpy"
         file.attrs["file_format_version"] = "3.3"

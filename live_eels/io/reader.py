@@ -41,6 +41,12 @@ MAX_TEXT_BYTES = 1 << 22
 MAX_EXPERIMENTS = 64
 MAX_HDF5_CHUNK_BYTES = 1 << 30
 
+_DAMAGE = (
+    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError,
+    OverflowError, MemoryError, msgspec.MsgspecError,
+)  # fmt: skip
+"""What h5py and our own parsing raise on a file whose bytes do not fit together."""
+
 
 def open_recording(path: Path | str, low_loss: Path | str | None = None) -> Recording:
     """Open a recording: ours, a HyperSpy ``.hspy``, or another format through RosettaSciIO.
@@ -74,7 +80,7 @@ def _open_one(path: Path) -> Recording:
 
 def _open_hspy(path: Path) -> Recording:
     try:
-        file = h5py.File(path, "r", locking=False)
+        file = h5py.File(path, "r")
     except OSError as error:
         raise FileError(
             f"{path} cannot be opened as HDF5 ({error}): is it whole, and a HyperSpy file?"
@@ -84,7 +90,7 @@ def _open_hspy(path: Path) -> Recording:
     except FileError:
         file.close()
         raise
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, msgspec.MsgspecError) as error:
+    except _DAMAGE as error:
         file.close()
         raise FileError(
             f"{path} is damaged or not a HyperSpy file ({type(error).__name__}: {error}); "
@@ -143,6 +149,9 @@ def _signal(group: h5py.Group, name: str, path: Path) -> FileSignal:
             "signal.interpolate_on_axis makes it so"
         )
     metadata = group.get("metadata")
+    kind = _text(_leaf(metadata, "Signal", "signal_type"))
+    if kind.startswith("EDS"):
+        raise FileError(f"{path}: {name!r} holds X-ray spectra ({kind}), not energy losses")
     return FileSignal(
         title=_text(_leaf(metadata, "General", "title")) or name,
         navigation=tuple(
@@ -157,8 +166,8 @@ def _signal(group: h5py.Group, name: str, path: Path) -> FileSignal:
         ),
         axis=energy_axis(
             dataset.shape[-1],
-            _number(axes[-1].get("offset"), 0.0),
-            _number(axes[-1].get("scale"), 1.0),
+            float(axes[-1].get("offset", 0.0)),
+            float(axes[-1].get("scale", 1.0)),
             _text(axes[-1].get("units")),
             path,
         ),
@@ -248,7 +257,7 @@ def _dataset_rows(dataset: h5py.Dataset, dtype: str, path: Path) -> Rows:
                 if shape:
                     where = (*where, slice(int(first[-1]), int(first[-1]) + stop - start))
                 out[start:stop] = dataset[where]
-        except OSError as error:
+        except _DAMAGE as error:
             raise FileError(
                 f"{path}: its counts cannot be read ({error}); if they are compressed by a "
                 "filter that HDF5 lacks, `pip install hdf5plugin`"

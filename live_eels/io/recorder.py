@@ -11,9 +11,12 @@ file at any moment of the scan, and what was written is there after a kill.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import io
 import os
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -26,7 +29,8 @@ from numpy.typing import NDArray
 
 from live_eels.io import layout
 from live_eels.io.layout import Extent
-from live_eels.io.results import Note, append_end, write_all
+from live_eels.io.overlay import write_all
+from live_eels.io.results import Note, append_end
 from live_eels.spectra import Chunk, MapSnapshot, Scan, ScanEnd
 
 _SPARE_BYTES = 64 * 1024 * 1024
@@ -160,18 +164,13 @@ class Recorder:
                     f"of its {extent.pixels} pixels"
                 )
             visits = self._visits[role][first:stop]
-            if adding:
-                if visits.any():
-                    block += self._maps[role][first:stop]
-                    if isinstance(rows, np.ndarray):
-                        sums[rows] = block
-                np.minimum(visits, _MAX_VISITS - 1, out=visits)
-                visits += 1
-            else:
-                visits[:] = 1
-            write_all(
-                self._file, extent.offset + first * extent.row_bytes, np.ascontiguousarray(block)
-            )
+            if adding and visits.any():
+                block = block + self._maps[role][first:stop]
+                sums[rows] = block
+            offset = extent.offset + first * extent.row_bytes
+            write_all(self._file, offset, np.ascontiguousarray(block))
+            # Counts before their visit, so that what is marked as seen is there to be read.
+            visits[:] = np.minimum(visits, _MAX_VISITS - 1) + 1 if adding else 1
             write_all(self._file, extent.visits_offset + 2 * first, visits)
             self.bytes_written += block.nbytes
         if adding and seen is not None and not seen.all():
@@ -259,6 +258,7 @@ class Recorder:
         """
         if self.finished:
             return
+        self.finished = True
         missing = {role: self.missing(role) for role in self._extents}
         self._wait_for_flush()
         try:
@@ -269,14 +269,17 @@ class Recorder:
                 "this scan are not in the file: run `live-eels process` on it."
             ) from error
         finally:
-            self.finished = True
             self._file.close()
 
-    def discard(self) -> None:
-        """Remove the file: this scan is not to be kept."""
+    def close(self) -> None:
+        """Let go of a file without an end, as if the program had been killed here."""
         self._wait_for_flush()
         self.finished = True
         self._file.close()
+
+    def discard(self) -> None:
+        """Remove the file: this scan is not to be kept."""
+        self.close()
         self._maps = {
             role: np.zeros((0, extent.channels), extent.dtype)
             for role, extent in self._extents.items()
@@ -295,6 +298,9 @@ def _lay_out(path: Path, scan: Scan, config_text: str, *, reserve: bool) -> dict
         raise RecorderError(f"{path}: name the recording *.hspy, HyperSpy refuses other names")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecorderError(f"{path.parent}: cannot make this folder: {error}") from error
+    try:
         free = shutil.disk_usage(path.parent).free
         needed = _SPARE_BYTES + sum(
             scan.pixels * s.axis.size * layout.stored_dtype(s.dtype, scan.passes).itemsize
@@ -306,26 +312,33 @@ def _lay_out(path: Path, scan: Scan, config_text: str, *, reserve: bool) -> dict
                 f"{free / 1e9:.3g} GB left: free some space, or record elsewhere"
             )
         extents = layout.create(path, scan, config_text)
+        if reserve:
+            for extent in extents.values():
+                _reserve(path, extent)
     except FileExistsError as error:
         raise RecorderError(f"{path} exists already and is not overwritten") from error
     except OSError as error:
-        raise RecorderError(f"{path}: cannot make the recording: {error}") from error
-    if reserve:
-        try:
-            for extent in extents.values():
-                _reserve(path, extent)
-        except OSError as error:
+        with contextlib.suppress(OSError):
             path.unlink()
-            raise RecorderError(_disk_trouble(path, error)) from error
+        raise RecorderError(f"{path}: cannot make the recording: {error}") from error
     return extents
 
 
 def _reserve(path: Path, extent: Extent) -> None:
-    """Take disk space where the system can do so without writing it."""
-    if not hasattr(os, "posix_fallocate"):
+    """Take disk space where the system can do so without writing it (Linux).
+
+    Not `os.posix_fallocate`: where a file system cannot do it, that writes to every block of
+    the file, which takes minutes over a network.
+    """
+    if sys.platform != "linux" or sys.maxsize < 2**32:
         return
+    fallocate = ctypes.CDLL(None, use_errno=True).fallocate
+    fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
     with path.open("r+b") as file:
-        os.posix_fallocate(file.fileno(), extent.offset, extent.nbytes)
+        if fallocate(file.fileno(), 0, extent.offset, extent.nbytes) != 0:
+            number = ctypes.get_errno()
+            if number not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                raise OSError(number, os.strerror(number), str(path))
 
 
 def _mapped(path: Path, extent: Extent) -> NDArray[Any]:

@@ -1,15 +1,12 @@
 """The end of a recording: maps, curves and counters added to a file that is never at risk.
 
-Lives here: what is written when a scan ends, and the careful way in which it is written.
-HDF5 never opens the recording for writing: it works on an overlay, whose changes are then
-copied into the file, appended bytes first, the few bytes that refer to them last. A full
-disk or a kill in between leaves the recording as it was, readable.
+Lives here: what is written when a scan ends. How it is written, so that a full disk or a kill
+leaves the recording as it was, is `overlay`'s matter.
 """
 
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,87 +16,8 @@ import msgspec
 import numpy as np
 
 from live_eels.io.nexus import clean, make_group, write_axes
+from live_eels.io.overlay import Overlay
 from live_eels.spectra import Curve, MapSnapshot, MapSpec, ScanEnd
-
-_PAGE = 64 * 1024
-
-
-class _Overlay(io.RawIOBase):
-    """A file as it will be: reads fall through to ``base``, writes stay in memory."""
-
-    def __init__(self, base: io.RawIOBase) -> None:
-        self._base = base
-        self.base_size = base.seek(0, io.SEEK_END)
-        self.size = self.base_size
-        self.pages: dict[int, bytearray] = {}
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        self._position = start + offset
-        return self._position
-
-    def truncate(self, size: int | None = None) -> int:
-        self.size = self._position if size is None else size
-        return self.size
-
-    def readinto(self, buffer: Any) -> int:
-        target = memoryview(buffer).cast("B")
-        count = max(0, min(len(target), self.size - self._position))
-        target[:count] = bytes(count)
-        done = 0
-        while done < count:
-            number, within = divmod(self._position + done, _PAGE)
-            step = min(_PAGE - within, count - done)
-            page = self.pages.get(number)
-            if page is not None:
-                target[done : done + step] = page[within : within + step]
-            else:
-                self._base.seek(self._position + done)
-                self._base.readinto(target[done : done + step])
-            done += step
-        self._position += count
-        return count
-
-    def write(self, data: Any) -> int:
-        source = memoryview(data).cast("B")
-        done = 0
-        while done < len(source):
-            number, within = divmod(self._position + done, _PAGE)
-            step = min(_PAGE - within, len(source) - done)
-            self._page(number)[within : within + step] = source[done : done + step]
-            done += step
-        self._position += done
-        self.size = max(self.size, self._position)
-        return done
-
-    def _page(self, number: int) -> bytearray:
-        page = self.pages.get(number)
-        if page is None:
-            page = self.pages[number] = bytearray(_PAGE)
-            self._base.seek(number * _PAGE)
-            self._base.readinto(page)
-        return page
-
-    def changes(self) -> list[tuple[int, bytes]]:
-        """``(offset, bytes)`` to write: the appended ones first, from the last to the first."""
-        runs = []
-        for number in sorted(self.pages, reverse=True):
-            start = number * _PAGE
-            runs.append((start, bytes(self.pages[number][: max(0, self.size - start)])))
-        return [run for run in runs if run[1]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,27 +50,12 @@ def append_end(
     OSError
         If there is no room for it; the recording then stays as it was, readable.
     """
-    overlay = _Overlay(file)
+    overlay = Overlay(file)
     with h5py.File(overlay, "r+", libver=("v110", "v110")) as recording:
         _write_end(recording, end, missing, counters, notes)
         if snapshot is not None:
             _write_results(recording, snapshot)
-    changes = overlay.changes()
-    for offset, data in changes:
-        if offset + len(data) <= overlay.base_size:
-            os.fsync(file.fileno())  # what the head refers to is on the disk before the head
-        write_all(file, offset, data)
-    os.fsync(file.fileno())
-
-
-def write_all(file: io.FileIO, offset: int, data: Any) -> None:
-    """Write all bytes of a contiguous buffer at ``offset``, however many calls it takes."""
-    file.seek(offset)
-    rest = memoryview(data).cast("B")
-    written = file.write(rest)
-    while written is not None and written < len(rest):
-        rest = rest[written:]
-        written = file.write(rest)
+    overlay.commit()
 
 
 def _write_end(

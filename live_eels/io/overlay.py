@@ -1,0 +1,111 @@
+"""HDF5 at arm's length: it writes to memory, and the file is changed by plain writes.
+
+Lives here: `Overlay`, a file as it will be, for h5py to work on. HDF5 never opens the
+recording itself for writing, because it gives no promise about the file when the disk is
+full or the program is killed while it does.
+"""
+
+# ruff: noqa: D102 (the methods are those of io.RawIOBase)
+from __future__ import annotations
+
+import io
+import os
+from typing import Any
+
+_PAGE = 64 * 1024
+
+
+class Overlay(io.RawIOBase):
+    """A file as it will be: reads fall through to ``base``, writes stay in memory."""
+
+    def __init__(self, base: io.FileIO) -> None:
+        self._base = base
+        self.base_size = base.seek(0, io.SEEK_END)
+        self.size = self.base_size
+        self.pages: dict[int, bytearray] = {}
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        self._position = start + offset
+        return self._position
+
+    def truncate(self, size: int | None = None) -> int:
+        self.size = self._position if size is None else size
+        return self.size
+
+    def readinto(self, buffer: Any) -> int:
+        target = memoryview(buffer).cast("B")
+        count = max(0, min(len(target), self.size - self._position))
+        target[:count] = bytes(count)
+        done = 0
+        while done < count:
+            number, within = divmod(self._position + done, _PAGE)
+            step = min(_PAGE - within, count - done)
+            page = self.pages.get(number)
+            if page is not None:
+                target[done : done + step] = page[within : within + step]
+            else:
+                self._base.seek(self._position + done)
+                self._base.readinto(target[done : done + step])
+            done += step
+        self._position += count
+        return count
+
+    def write(self, data: Any) -> int:
+        source = memoryview(data).cast("B")
+        done = 0
+        while done < len(source):
+            number, within = divmod(self._position + done, _PAGE)
+            step = min(_PAGE - within, len(source) - done)
+            self._page(number)[within : within + step] = source[done : done + step]
+            done += step
+        self._position += done
+        self.size = max(self.size, self._position)
+        return done
+
+    def _page(self, number: int) -> bytearray:
+        page = self.pages.get(number)
+        if page is None:
+            page = self.pages[number] = bytearray(_PAGE)
+            self._base.seek(number * _PAGE)
+            self._base.readinto(page)
+        return page
+
+    def commit(self) -> None:
+        """Copy the changes into ``base``: appended bytes first, then forward to the head.
+
+        The last page written is the first of the file, which refers to all the others; in a
+        file with a past, what it refers to is on the disk before it.
+        """
+        self._base.truncate(max(self.size, self.base_size))
+        for number in sorted(self.pages, reverse=True):
+            start = number * _PAGE
+            data = self.pages[number][: max(0, self.size - start)]
+            if number == 0 and self.base_size:
+                os.fsync(self._base.fileno())
+            write_all(self._base, start, data)
+        if self.base_size:
+            os.fsync(self._base.fileno())
+
+
+def write_all(file: io.FileIO, offset: int, data: Any) -> None:
+    """Write all bytes of a contiguous buffer at ``offset``, however many calls it takes."""
+    file.seek(offset)
+    rest = memoryview(data).cast("B")
+    written = file.write(rest)
+    while written is not None and written < len(rest):
+        rest = rest[written:]
+        written = file.write(rest)
