@@ -119,8 +119,8 @@ class Signal:
     name: str
     axis: EnergyAxis
     dtype: str = "u2"
-    dark: NDArray[np.float32] | None = None
-    gain: NDArray[np.float32] | None = None
+    dark: NDArray[np.float32] | None = field(default=None, repr=False)
+    gain: NDArray[np.float32] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

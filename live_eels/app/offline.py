@@ -81,4 +81,3 @@ def process(
     if recorder is not None:
         recorder.finish(session.end, session.snapshot, {"visits": done})
     return session
-

@@ -159,7 +159,7 @@ class StatusMaker:
         if snapshot is None:
             return {}, {}
         if self._fractions[0] is not snapshot:
-            self._fractions = (snapshot, _fractions(snapshot), _flags(snapshot))
+            self._fractions = (snapshot, label_fractions(snapshot), _flags(snapshot))
         return self._fractions[1], self._fractions[2]
 
     def _disk_left(self, session: Session, now_s: float, written: int) -> float | None:
@@ -195,7 +195,8 @@ class StatusMaker:
         return alarms
 
 
-def _fractions(snapshot: MapSnapshot) -> dict[str, float]:
+def label_fractions(snapshot: MapSnapshot) -> dict[str, float]:
+    """Share of each label (or cluster) among the pixels that have one."""
     name = "label" if "label" in snapshot.maps else "cluster"
     values = snapshot.maps.get(name)
     if values is None:

@@ -1,0 +1,94 @@
+"""``status``, ``send`` and ``view``: talk to a running engine."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+import msgspec
+
+from live_eels import control
+from live_eels.io.client import ask
+
+control_option = click.option(
+    "--endpoint", default="tcp://127.0.0.1:5557", show_default=True,
+    envvar="LIVE_EELS_CONTROL__ENDPOINT", help="The engine's control.endpoint.",
+)  # fmt: skip
+
+
+@click.command()
+@control_option
+@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON, for monitoring.")
+@click.option("--watch", is_flag=True, help="Ask again every second until Ctrl-C.")
+def status(endpoint: str, as_json: bool, watch: bool) -> None:
+    """Ask a running engine how it is."""
+    while True:
+        reply = ask(endpoint, control.GetStatus(), timeout_s=5.0)
+        assert isinstance(reply, control.Status)
+        if as_json:
+            click.echo(msgspec.json.encode(reply).decode())
+        else:
+            _print(reply)
+        if not watch:
+            return
+        time.sleep(1.0)
+
+
+def _print(status: control.Status) -> None:
+    from live_eels.cli.terminal import lines
+
+    for line in lines(status):
+        click.echo(line)
+    rows = {
+        "title": status.title,
+        "pixels": f"{status.pixels_received} received, {status.pixels_recorded} recorded, "
+        f"{status.pixels_analysed} analysed of {status.pixels_total}",
+        "stream": f"{status.gaps} gaps, {status.missing_messages} messages missing, "
+        f"{status.duplicates} duplicates, {status.late} late, {status.wire_errors} unreadable",
+        "model": status.model,
+        "stages": ", ".join(f"{s.stage} {s.us_per_spectrum:.0f} us" for s in status.stages),
+        "recording": status.recording_path if status.recording else "not kept",
+    }
+    for name, value in rows.items():
+        if value and status.state != "waiting":
+            click.echo(f"  {name:10s} {value}")
+    for alarm in status.alarms:
+        click.secho(f"  ! {alarm}", fg="yellow")
+
+
+@click.command()
+@click.argument("command")
+@click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]...")
+@control_option
+def send(command: str, fields: tuple[str, ...], endpoint: str) -> None:
+    """Give a running engine a command.
+
+    \b
+    live-eels send set_clusters k=5
+    live-eels send set_model model=mn-fe-cnn
+    live-eels send add_window_map name=oxygen signal_ev=[530,560] fit_ev=[490,525]
+    live-eels send record on=false
+    live-eels send stop
+    """
+    message: dict[str, Any] = {"command": command}
+    for field in fields:
+        name, equals, value = field.partition("=")
+        if not equals:
+            raise click.UsageError(f"{field!r}: write FIELD=VALUE")
+        try:
+            message[name] = msgspec.json.decode(value.encode())
+        except msgspec.DecodeError:
+            message[name] = value
+    try:
+        decoded = control.decode(msgspec.json.encode(message))
+    except control.ControlError as error:
+        raise click.UsageError(f"{command}: {error}") from error
+    reply = ask(endpoint, decoded)
+    match reply:
+        case control.Ok():
+            click.echo(reply.message)
+        case control.Refused():
+            raise click.ClickException(reply.error)
+        case control.Status():
+            _print(reply)

@@ -1,0 +1,143 @@
+"""``process`` and ``info``: recorded files."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from live_eels.cli.options import set_option
+from live_eels.cli.terminal import console, summary
+from live_eels.io.reader import open_recording
+from live_eels.io.recording import Recording
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--low-loss",
+    type=click.Path(path_type=Path),
+    help="The low loss of the same pixels, where it is a file of its own.",
+)
+@click.option("--config", "config_path", type=click.Path(path_type=Path), help="Settings (TOML).")
+@set_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for the result [FILE's name with _live_eels].",
+)
+@click.option("--method", help="An offline segmentation instead: ward, hdbscan, nmf, ica.")
+def process(
+    file: Path,
+    low_loss: Path | None,
+    config_path: Path | None,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    method: str | None,
+) -> None:
+    """Analyse a file with the same pipeline as a live scan, as fast as it goes.
+
+    The result is the same as that of the live run, pixel for pixel: a recording with counts
+    and maps, and PNG maps.
+    """
+    from live_eels import config as configuration
+    from live_eels.app.offline import process as run
+    from live_eels.io.pictures import save_maps
+
+    settings = configuration.read(config_path, overrides, os.environ)
+    folder = out or file.with_name(f"{file.stem}_live_eels")
+    folder.mkdir(parents=True, exist_ok=True)
+    with open_recording(file, low_loss) as recording, _progress() as bar:
+        if method:
+            _refine(recording, settings, method, folder, bar)
+            return
+        tasks = {phase: bar.add_task(phase, total=None) for phase in ("learn", "label")}
+
+        def progress(phase: str, done: int, total: int) -> None:
+            bar.update(tasks[phase], completed=done, total=total)
+
+        start_s = time.perf_counter()
+        target = _unused(folder / f"{file.stem}_maps.hspy")
+        session = run(recording, settings, out=target, progress=progress)
+        seconds = time.perf_counter() - start_s
+    assert session.snapshot is not None
+    summary(session, save_maps(session.snapshot, folder))
+    console.print(f"  speed     {session.analysed / seconds:,.0f} spectra/s".replace(",", " "))
+
+
+def _progress() -> Progress:
+    columns = (
+        TextColumn("  {task.description:6s}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f} px"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+def _unused(path: Path) -> Path:
+    number, found = 1, path
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.stem}_{number}{path.suffix}")
+    return found
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--low-loss", type=click.Path(path_type=Path), help="Its low loss, if another file.")
+def info(file: Path, low_loss: Path | None) -> None:
+    """What is in a recording, what is missing, is it sound."""
+    with open_recording(file, low_loss) as recording:
+        console.print(_facts(recording))
+
+
+def _facts(recording: Recording) -> Table:
+    scan, table = recording.scan, Table(box=None, show_header=False, padding=(0, 2))
+    seen = int(np.count_nonzero(recording.visits() > 0))
+    shape = " x ".join(f"{a.name} {a.size} ({a.scale:g} {a.units})" for a in scan.navigation)
+    table.add_row("file", str(recording.path))
+    table.add_row("title", scan.title or "-")
+    table.add_row("navigation", shape or "single spectrum")
+    for signal in scan.signals:
+        axis = signal.axis
+        table.add_row(
+            f"signal {signal.name}",
+            f"{axis.size} channels of {signal.dtype}, {axis.offset_ev:g} to {axis.end_ev:g} eV "
+            f"in steps of {axis.dispersion_ev:g} eV",
+        )
+    instrument = scan.instrument
+    known = {
+        "beam energy": (instrument.beam_energy_kev, "keV"),
+        "convergence": (instrument.convergence_mrad, "mrad"),
+        "collection": (instrument.collection_mrad, "mrad"),
+        "dwell": (instrument.dwell_s, "s"),
+    }
+    for name, (value, unit) in known.items():
+        table.add_row(name, "not known" if value is None else f"{value:g} {unit}")
+    table.add_row("origin", "simulation" if scan.simulated else "experiment")
+    table.add_row("pixels", f"{seen} of {scan.pixels} recorded")
+    if seen < scan.pixels:
+        missing = np.flatnonzero(recording.visits() == 0)
+        table.add_row("missing", f"{len(missing)} pixels, the first at index {missing[0]}")
+    end = recording.end
+    table.add_row("end", end.reason if end else "never written: in progress, or cut off")
+    if recording.maps:
+        table.add_row("maps", ", ".join(recording.maps))
+    for name, value in recording.facts.get("counters", {}).items():
+        if value:
+            table.add_row(name.replace("_", " "), str(value))
+    for note in recording.facts.get("notes", ()):
+        table.add_row("note", str(note))
+    return table
+
+
+def _refine(
+    recording: Recording, settings: object, method: str, folder: Path, bar: Progress
+) -> None:
+    raise click.UsageError(f"--method {method}: not available yet")
