@@ -1,7 +1,8 @@
-"""Loops of k-means: nearest centre of each row, and the sums that move the centres.
+"""Loops of k-means: likeliest cluster of each row, and the sums that move the centres.
 
-A row's *size* (its counts) divides it before it is compared and weights it afterwards:
-spectra of thick and thin places compare alike, and count by how well they are known.
+A cluster is a centre and a spread of its own; a row brings the variance of its counting
+noise. Both add up to how far from the centre a member may lie, so that a faint pixel may
+stray further than a bright one, and a loose cluster does not lose its rim to a tight one.
 """
 
 from __future__ import annotations
@@ -12,72 +13,125 @@ from numpy.typing import NDArray
 from live_eels.kernels import jit
 
 UNKNOWN = -2
-"""Nearest centre of a row that is not finite or has no size."""
+"""Cluster of a row that is not finite or has no variance."""
 
 
 @jit
 def nearest(
     features: NDArray[np.float32],
+    variance: NDArray[np.float32],
     centres: NDArray[np.float32],
+    spread: NDArray[np.float32],
     label: NDArray[np.int16],
     distance: NDArray[np.float32],
+    misfit: NDArray[np.float32],
 ) -> None:
-    """Nearest centre and its squared distance; ``UNKNOWN`` and nan for rows with a nan.
+    """Likeliest cluster of each row; ``UNKNOWN`` and nan for rows with a nan.
 
     Parameters
     ----------
     features : float32 ``(pixel, feature)``
-    centres : float32 ``(cluster, feature)``
+    variance : float32 ``(pixel,)``; of the noise of one feature
+    centres : float32 ``(cluster, feature)``; nan for numbers not in use
+    spread : float32 ``(cluster,)``; variance of one feature beyond noise
     label : int16 ``(pixel,)``
     distance : float32 ``(pixel,)``
+        Squared distance over the allowed variance, mean over features: about 1 for members.
+    misfit : float32 ``(pixel,)``
+        What the chosen cluster minimises: twice the negative logarithm of its likelihood.
     """
+    size = features.shape[1]
     for i in range(features.shape[0]):
         best = np.float32(np.inf)
         found = UNKNOWN
+        reach = np.float32(np.nan)
         for k in range(centres.shape[0]):
             d = np.float32(0.0)
-            for j in range(features.shape[1]):
+            for j in range(size):
                 step = features[i, j] - centres[k, j]
                 d += step * step
-            if d < best:
-                best = d
+            allowed = spread[k] + variance[i]
+            score = d / allowed + size * np.log(allowed)
+            if score < best:
+                best = score
                 found = k
+                reach = d / (allowed * size)
         label[i] = found
-        distance[i] = best if found >= 0 else np.nan
+        distance[i] = reach
+        misfit[i] = best if found >= 0 else np.nan
 
 
 @jit
 def gather(
     features: NDArray[np.float32],
-    weight: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    spread: NDArray[np.float32],
     label: NDArray[np.int16],
     sums: NDArray[np.float64],
     mass: NDArray[np.float64],
 ) -> None:
-    """Add each row, times its weight, to the sum of its cluster; negative labels are left.
+    """Add each row, over its allowed variance, to its cluster; negative labels are left.
 
     Parameters
     ----------
     features : float32 ``(pixel, feature)``
-    weight : float32 ``(pixel,)``
+    variance : float32 ``(pixel,)``
+    spread : float32 ``(cluster,)``
     label : int16 ``(pixel,)``
     sums : float64 ``(cluster, feature)``; added to
-    mass : float64 ``(cluster,)``; added to
+    mass : float64 ``(cluster,)``; sum of inverse variances, added to
     """
     for i in range(features.shape[0]):
         k = label[i]
         if k < 0:
             continue
-        mass[k] += weight[i]
+        weight = 1.0 / (spread[k] + variance[i])
+        mass[k] += weight
         for j in range(features.shape[1]):
-            sums[k, j] += weight[i] * features[i, j]
+            sums[k, j] += weight * features[i, j]
+
+
+@jit
+def scatter(
+    features: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    centres: NDArray[np.float32],
+    spread: NDArray[np.float32],
+    label: NDArray[np.int16],
+    excess: NDArray[np.float64],
+    mass: NDArray[np.float64],
+) -> None:
+    """Add up by how much rows lie further from their centre than noise explains.
+
+    Parameters
+    ----------
+    features, variance, centres, spread, label
+        As for `nearest`; ``spread`` weights the rows.
+    excess : float64 ``(cluster,)``
+        Squared distance of one feature less the noise's, over the allowed variance squared;
+        added to.
+    mass : float64 ``(cluster,)``; sum of inverse squared variances, added to
+    """
+    size = features.shape[1]
+    for i in range(features.shape[0]):
+        k = label[i]
+        if k < 0:
+            continue
+        d = 0.0
+        for j in range(size):
+            step = features[i, j] - centres[k, j]
+            d += step * step
+        weight = 1.0 / (spread[k] + variance[i]) ** 2
+        excess[k] += weight * (d / size - variance[i])
+        mass[k] += weight
 
 
 @jit
 def agree(
     cost: NDArray[np.float32],
     label: NDArray[np.int16],
-    shape: tuple[int, int],
+    rows: int,
+    columns: int,
     coupling: float,
     out: NDArray[np.int16],
 ) -> None:
@@ -89,22 +143,20 @@ def agree(
 
     Parameters
     ----------
-    cost : float32 ``(pixel, cluster)``; half of chi-square
-    label : int16 ``(pixel,)`` of a map of ``shape`` (rows, columns)
+    cost : float32 ``(pixel, cluster)``; negative logarithm of the likelihood
+    label : int16 ``(pixel,)`` of a map of ``rows`` times ``columns``
     coupling : float
     out : int16 ``(pixel,)``
     """
-    rows, columns = shape
-    clusters = cost.shape[1]
     for i in range(rows * columns):
         out[i] = label[i]
         if label[i] < 0:
             continue
         y = i // columns
         x = i - y * columns
-        best = np.float32(np.inf)
-        for k in range(clusters):
-            total = cost[i, k]
+        best = np.inf
+        for k in range(cost.shape[1]):
+            total = np.float64(cost[i, k])
             if y > 0 and label[i - columns] >= 0 and label[i - columns] != k:
                 total += coupling
             if y < rows - 1 and label[i + columns] >= 0 and label[i + columns] != k:
