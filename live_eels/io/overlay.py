@@ -1,6 +1,6 @@
 """HDF5 at arm's length: it writes to memory, and the file is changed by plain writes.
 
-Lives here: `Overlay`, a file as it will be, for h5py to work on. HDF5 never opens the
+Lives here: `Overlay`, a file as it will be, for h5py to work on, and the plain writes. HDF5 never opens the
 recording itself for writing, because it gives no promise about the file when the disk is
 full or the program is killed while it does.
 """
@@ -8,8 +8,12 @@ full or the program is killed while it does.
 # ruff: noqa: D102 (the methods are those of io.RawIOBase)
 from __future__ import annotations
 
+import ctypes
+import errno
 import io
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 _PAGE = 64 * 1024
@@ -109,3 +113,20 @@ def write_all(file: io.FileIO, offset: int, data: Any) -> None:
     while written is not None and written < len(rest):
         rest = rest[written:]
         written = file.write(rest)
+
+
+def reserve_space(path: Path, offset: int, nbytes: int) -> None:
+    """Take disk space where the system can do so without writing it (Linux).
+
+    Not `os.posix_fallocate`: where a file system cannot do it, that writes to every block of
+    the file, which takes minutes over a network.
+    """
+    if sys.platform != "linux" or sys.maxsize < 2**32:
+        return
+    fallocate = ctypes.CDLL(None, use_errno=True).fallocate
+    fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+    with path.open("r+b") as file:
+        if fallocate(file.fileno(), 0, offset, nbytes) != 0:
+            number = ctypes.get_errno()
+            if number not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                raise OSError(number, os.strerror(number), str(path))

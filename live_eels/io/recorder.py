@@ -11,12 +11,9 @@ file at any moment of the scan, and what was written is there after a kill.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import errno
 import io
 import os
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -29,7 +26,7 @@ from numpy.typing import NDArray
 
 from live_eels.io import layout
 from live_eels.io.layout import Extent
-from live_eels.io.overlay import write_all
+from live_eels.io.overlay import reserve_space, write_all
 from live_eels.io.results import Note, append_end
 from live_eels.spectra import Chunk, MapSnapshot, Scan, ScanEnd
 
@@ -46,6 +43,10 @@ class RecorderError(Exception):
 
 class Recorder:
     """The recording of one scan.
+
+    ``hyperspy.api.load(path)`` gives the spectra (core loss first, then low loss) as
+    calibrated `EELSSpectrum`, also mid-scan, also ``lazy=True``; the maps come with
+    ``load(path, reader="nexus", dataset_key="entry/maps", nxdata_only=True)``.
 
     One thread writes; `read`, `window_sum` and `visits` may be called from any thread at any
     time, also after `finish`.
@@ -194,14 +195,43 @@ class Recorder:
         role = self._role(signal)
         counts, visits = self._maps[role], self._visits[role]
         extent = self._extents[role]
+        # A uint32 holds 2**16 channels of uint16, and adding it up takes half the time.
+        wide = np.uint32 if extent.dtype.itemsize <= 2 else np.float64
         sums = np.full(extent.pixels, np.nan)
         block = max(1, _BLOCK_BYTES // extent.row_bytes)
         for first in range(0, extent.pixels, block):
             stop = min(first + block, extent.pixels)
             if visits[first:stop].any():
-                sums[first:stop] = counts[first:stop, channels].sum(axis=1, dtype=np.float64)
+                sums[first:stop] = counts[first:stop, channels].sum(axis=1, dtype=wide)
         sums[visits == 0] = np.nan
         return sums
+
+    def mean_std(
+        self, pixels: NDArray[np.int64], signal: str = "core"
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+        """Average the pixels that were seen, a block at a time.
+
+        Returns
+        -------
+        mean, std
+            Counts, float64 ``(channel,)``; the standard deviation is that between the pixels.
+            nan where no pixel was seen.
+        n
+            How many of the pixels were seen.
+        """
+        role = self._role(signal)
+        counts, extent = self._maps[role], self._extents[role]
+        seen = pixels[self._visits[role][pixels] > 0]
+        total, squares = np.zeros(extent.channels), np.zeros(extent.channels)
+        block = max(1, _BLOCK_BYTES // (8 * extent.channels))
+        for first in range(0, seen.size, block):
+            rows = counts[seen[first : first + block]].astype(np.float64)
+            total += rows.sum(axis=0)
+            squares += np.einsum("pc,pc->c", rows, rows)
+        if seen.size == 0:
+            return np.full(extent.channels, np.nan), np.full(extent.channels, np.nan), 0
+        mean = total / seen.size
+        return mean, np.sqrt(np.maximum(squares / seen.size - mean**2, 0.0)), int(seen.size)
 
     def _role(self, signal: str) -> str:
         role = signal if signal in self._extents else self._names.get(signal)
@@ -314,7 +344,7 @@ def _lay_out(path: Path, scan: Scan, config_text: str, *, reserve: bool) -> dict
         extents = layout.create(path, scan, config_text)
         if reserve:
             for extent in extents.values():
-                _reserve(path, extent)
+                reserve_space(path, extent.offset, extent.nbytes)
     except FileExistsError as error:
         raise RecorderError(f"{path} exists already and is not overwritten") from error
     except OSError as error:
@@ -322,23 +352,6 @@ def _lay_out(path: Path, scan: Scan, config_text: str, *, reserve: bool) -> dict
             path.unlink()
         raise RecorderError(f"{path}: cannot make the recording: {error}") from error
     return extents
-
-
-def _reserve(path: Path, extent: Extent) -> None:
-    """Take disk space where the system can do so without writing it (Linux).
-
-    Not `os.posix_fallocate`: where a file system cannot do it, that writes to every block of
-    the file, which takes minutes over a network.
-    """
-    if sys.platform != "linux" or sys.maxsize < 2**32:
-        return
-    fallocate = ctypes.CDLL(None, use_errno=True).fallocate
-    fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-    with path.open("r+b") as file:
-        if fallocate(file.fileno(), 0, extent.offset, extent.nbytes) != 0:
-            number = ctypes.get_errno()
-            if number not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
-                raise OSError(number, os.strerror(number), str(path))
 
 
 def _mapped(path: Path, extent: Extent) -> NDArray[Any]:

@@ -341,6 +341,21 @@ def test_window_sum_is_nan_where_nothing_came(path: Path, monkeypatch: pytest.Mo
         rec.window_sum(slice(0, 1), "adf")
 
 
+def test_mean_and_std_leave_out_what_was_not_seen(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "_BLOCK_BYTES", 2000)
+    scan = make_scan((4, 5))
+    rec = Recorder(path, scan)
+    rec.write(make_chunk(scan, np.arange(15)))
+    mean, std, n = rec.mean_std(np.array([19, 2, 14, 7, 8, 9, 10, 18, 3]))
+    part = make_counts(scan)[[2, 14, 7, 8, 9, 10, 3]].astype(float)
+    assert n == 7
+    assert np.allclose(mean, part.mean(axis=0), rtol=1e-12)
+    assert np.allclose(std, part.std(axis=0), rtol=1e-9)
+    assert np.isnan(rec.mean_std(np.array([17, 18]))[0]).all()
+
+
 # --- pixels in any order, more than once --------------------------------------------------
 
 
