@@ -1,8 +1,8 @@
 """HDF5 at arm's length: it writes to memory, and the file is changed by plain writes.
 
-Lives here: `Overlay`, a file as it will be, for h5py to work on, and the plain writes. HDF5 never opens the
-recording itself for writing, because it gives no promise about the file when the disk is
-full or the program is killed while it does.
+Lives here: `Overlay`, a file as it will be, for h5py to work on, and the plain writes. HDF5
+never opens the recording itself for writing, because it gives no promise about the file when
+the disk is full or the program is killed while it does.
 """
 
 # ruff: noqa: D102 (the methods are those of io.RawIOBase)

@@ -166,8 +166,9 @@ class Recorder:
                 )
             visits = self._visits[role][first:stop]
             if adding and visits.any():
-                block = block + self._maps[role][first:stop]
-                sums[rows] = block
+                block += self._maps[role][first:stop]
+                if not isinstance(rows, slice):  # then the block is a copy
+                    sums[rows] = block
             offset = extent.offset + first * extent.row_bytes
             write_all(self._file, offset, np.ascontiguousarray(block))
             # Counts before their visit, so that what is marked as seen is there to be read.
