@@ -111,6 +111,7 @@ def broadening_of(site: Site) -> Broadening:
         tail_weight=site.tail_weight,
         tail_ev=site.tail_ev,
         l2_strength=site.l2_strength,
+        l2_shift_ev=site.l2_shift_ev,
         shift_ev=site.shift_ev,
     )
 

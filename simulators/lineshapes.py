@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -64,6 +65,11 @@ class LineShapes:
     intrinsic_fwhm_ev: NDArray[np.float32]
     step_ev: float
     checksum: str
+
+    def energies_ev(self, row: int) -> NDArray[np.float64]:
+        """Energies of the points of a row, float64 ``(point,)``, eV."""
+        points = self.strength.shape[1]
+        return np.asarray(float(self.start_ev[row]) + self.step_ev * np.arange(points))
 
     def rows(self, ion: str, family: str | None = None) -> NDArray[np.intp]:
         """Row numbers of one ion (and one family).
@@ -147,8 +153,9 @@ class Broadening:
         Part of the strength that is smeared to higher energy by an exponential of this decay
         length: the covalency (charge-transfer satellites) that crystal-field theory lacks.
         Phenomenological.
-    l2_strength
-        Factor on the area of L2: measured L3/L2 ratios differ from theory's. Phenomenological.
+    l2_strength, l2_shift_ev
+        Factor on the area of L2, and its shift against L3: measured L3/L2 ratios differ from
+        theory's, and the Hartree-Fock spin-orbit splitting is a little small. Phenomenological.
     shift_ev
         Chemical shift added to all energies.
     """
@@ -160,6 +167,7 @@ class Broadening:
     tail_weight: ArrayLike = 0.0
     tail_ev: ArrayLike = 2.0
     l2_strength: ArrayLike = 1.0
+    l2_shift_ev: ArrayLike = 0.0
     shift_ev: ArrayLike = 0.0
 
 
@@ -202,27 +210,27 @@ def white_line_transform(
     column = [_column(value, len(rows)) for value in (
         broadening.l3_fwhm_ev, broadening.l2_fwhm_ev, broadening.solid_fwhm_ev,
         broadening.l2_solid_fwhm_ev, broadening.tail_weight, broadening.tail_ev,
-        broadening.l2_strength, broadening.shift_ev,
+        broadening.l2_strength, broadening.l2_shift_ev, broadening.shift_ev,
     )]  # fmt: skip
-    l3_fwhm, l2_fwhm, solid, l2_solid, tail, decay, l2_strength, shift = column
+    l3_fwhm, l2_fwhm, solid, l2_solid, tail, decay, l2_strength, l2_shift, shift = column
     intrinsic = shapes.intrinsic_fwhm_ev[rows].astype(np.float64)[:, None]
     strength = shapes.strength[rows].astype(np.float64)
     l3 = _transform(np.where(upper, 0.0, strength), shapes.step_ev, omega)
     l2 = _transform(np.where(upper, strength, 0.0), shapes.step_ev, omega)
     l3 *= lorentzian(np.maximum(l3_fwhm - intrinsic, 0.0), omega)
     l2 *= lorentzian(np.maximum(l2_fwhm - intrinsic, 0.0), omega) * gaussian(l2_solid, omega)
-    out = l3 + l2_strength * l2
+    out = l3 + l2_strength * l2 * np.exp(-1j * omega * l2_shift)
     out *= gaussian(solid, omega) * (1 - tail + tail / (1 + 1j * omega * decay))
     first = shapes.start_ev[rows].astype(np.float64)[:, None] + shift - start_ev
     return np.asarray(out * np.exp(-1j * omega * first))
 
 
-def lorentzian(fwhm_ev: ArrayLike, omega: NDArray[np.float64]) -> NDArray[np.float64]:
+def lorentzian(fwhm_ev: ArrayLike, omega: NDArray[Any]) -> NDArray[np.float64]:
     """Fourier transform of a Lorentzian of unit area."""
     return np.asarray(np.exp(-0.5 * np.asarray(fwhm_ev) * np.abs(omega)))
 
 
-def gaussian(fwhm_ev: ArrayLike, omega: NDArray[np.float64]) -> NDArray[np.float64]:
+def gaussian(fwhm_ev: ArrayLike, omega: NDArray[Any]) -> NDArray[np.float64]:
     """Fourier transform of a Gaussian of unit area."""
     return np.asarray(np.exp(-0.5 * (np.asarray(fwhm_ev) / FWHM_OF_SIGMA * omega) ** 2))
 
@@ -237,7 +245,7 @@ def _l2_points(shapes: LineShapes, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
 
 
 def _transform(
-    strength: NDArray[np.float64], step_ev: float, omega: NDArray[np.float64]
+    strength: NDArray[np.float64], step_ev: float, omega: NDArray[Any]
 ) -> NDArray[np.complex128]:
     """Continuous Fourier transform of sticks at the frequencies ``omega`` (evenly spaced from 0).
 

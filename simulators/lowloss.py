@@ -94,7 +94,7 @@ def zero_loss(gun: Gun, fwhm_ev: float) -> ZeroLoss:
 def _measure(gun: Gun, sigma_ev: float) -> tuple[float, float]:
     """Width and position of the maximum of the blurred emission."""
     size, step = 8192, SMALLEST_STEP_EV
-    omega = 2 * np.pi * np.fft.rfftfreq(size, step)
+    omega = np.asarray(2 * np.pi * np.fft.rfftfreq(size, step), np.float64)
     hat = emission_transform(gun, omega) * gaussian(sigma_ev * FWHM_OF_SIGMA, omega)
     peak = np.fft.fftshift(np.fft.irfft(hat, size))
     energies = (np.arange(size) - size // 2) * step

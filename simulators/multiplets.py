@@ -132,7 +132,7 @@ def on_grid(energies_ev: NDArray[np.float64], strength: NDArray[np.float64]) -> 
     inside = (low >= 0) & (low < POINTS - 1)
     out = np.bincount(low[inside], strength[inside] * (1 - part[inside]), POINTS)
     out += np.bincount(low[inside] + 1, strength[inside] * part[inside], POINTS)
-    return out
+    return np.asarray(out, np.float64)
 
 
 def place(
@@ -219,7 +219,7 @@ def generate(folder: Path, out: Path, charge_transfer: Path | None = None) -> st
         "start_ev": np.array([IONS[p.ion].l3_ev - 10.0 for p in points], np.float32),
         "split_ev": split,
         "sticks": stored,
-        "step_ev": np.float32(STEP_EV),
+        "step_ev": np.array(STEP_EV, np.float32),
         "checksum": np.array(checksum(stored)),
     }
     arrays |= _charge_transfer(charge_transfer, out)

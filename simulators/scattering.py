@@ -68,7 +68,7 @@ class FineGrid:
     @property
     def energies_ev(self) -> NDArray[np.float64]:
         """Energy of each grid point, float64 ``(point,)``, eV."""
-        return self.start_ev + self.step_ev * np.arange(self.size)
+        return np.asarray(self.start_ev + self.step_ev * np.arange(self.size), np.float64)
 
     @property
     def omega(self) -> NDArray[np.float64]:

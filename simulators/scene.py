@@ -30,7 +30,7 @@ class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Unknown keys are refused."""
 
 
-class Site(_Settings, kw_only=True):
+class Site(_Settings, frozen=True, kw_only=True):
     """One kind of 3d ion in a material.
 
     Attributes
@@ -55,9 +55,10 @@ class Site(_Settings, kw_only=True):
     tail_weight: Fraction = 0.2
     tail_ev: Positive = 2.5
     l2_strength: NotNegative = 1.0
+    l2_shift_ev: float = 0.0
 
 
-class Peak(_Settings, kw_only=True):
+class Peak(_Settings, frozen=True, kw_only=True):
     """Near-edge structure: a Gaussian on an edge.
 
     ``area_ev`` is in units of the edge's own height 10 eV above its onset.
@@ -69,7 +70,7 @@ class Peak(_Settings, kw_only=True):
     area_ev: float
 
 
-class Valence(_Settings, kw_only=True):
+class Valence(_Settings, frozen=True, kw_only=True):
     """One Drude oscillator of the low loss."""
 
     energy_ev: Positive
@@ -77,7 +78,7 @@ class Valence(_Settings, kw_only=True):
     weight: Positive = 1.0
 
 
-class Material(_Settings, kw_only=True):
+class Material(_Settings, frozen=True, kw_only=True):
     """What a material does to the beam.
 
     Attributes
@@ -107,7 +108,7 @@ class Material(_Settings, kw_only=True):
     phase: str = ""
 
 
-class Support(_Settings, kw_only=True, tag="support", tag_field="kind"):
+class Support(_Settings, frozen=True, kw_only=True, tag="support", tag_field="kind"):
     """A film over the whole field, its thickness uneven by ``roughness`` on ``grain_nm``."""
 
     material: str
@@ -116,7 +117,7 @@ class Support(_Settings, kw_only=True, tag="support", tag_field="kind"):
     grain_nm: Positive = 20.0
 
 
-class Particle(_Settings, kw_only=True, tag="particle", tag_field="kind"):
+class Particle(_Settings, frozen=True, kw_only=True, tag="particle", tag_field="kind"):
     """A core in a shell; a flat section of it, or a whole sphere seen in projection.
 
     ``thickness_nm`` None: a sphere. The shell is what lies between ``core_radius_nm`` and
@@ -132,7 +133,7 @@ class Particle(_Settings, kw_only=True, tag="particle", tag_field="kind"):
     squareness: Fraction = 0.0
 
 
-class Layer(_Settings, kw_only=True, tag="layer", tag_field="kind"):
+class Layer(_Settings, frozen=True, kw_only=True, tag="layer", tag_field="kind"):
     """A rectangle from one corner to the other, its borders meandering by ``waviness_nm``."""
 
     material: str
@@ -142,7 +143,7 @@ class Layer(_Settings, kw_only=True, tag="layer", tag_field="kind"):
     waviness_nm: NotNegative = 0.0
 
 
-class Gradient(_Settings, kw_only=True, tag="gradient", tag_field="kind"):
+class Gradient(_Settings, frozen=True, kw_only=True, tag="gradient", tag_field="kind"):
     """A mixture that goes from one material to the next along x, evenly."""
 
     materials: Annotated[tuple[str, ...], Meta(min_length=2)]
@@ -151,7 +152,7 @@ class Gradient(_Settings, kw_only=True, tag="gradient", tag_field="kind"):
     thickness_nm: Positive
 
 
-class Mosaic(_Settings, kw_only=True, tag="mosaic", tag_field="kind"):
+class Mosaic(_Settings, frozen=True, kw_only=True, tag="mosaic", tag_field="kind"):
     """Grains around random seeds (Voronoi cells), their materials taken in turn."""
 
     materials: Annotated[tuple[str, ...], Meta(min_length=1)]
@@ -160,21 +161,21 @@ class Mosaic(_Settings, kw_only=True, tag="mosaic", tag_field="kind"):
     seed: int = 0
 
 
-class Stripes(_Settings, kw_only=True, tag="stripes", tag_field="kind"):
+class Stripes(_Settings, frozen=True, kw_only=True, tag="stripes", tag_field="kind"):
     """Stripes of equal width along x, one material each: standards beside each other."""
 
     materials: Annotated[tuple[str, ...], Meta(min_length=1)]
     thickness_nm: Positive
 
 
-class Hole(_Settings, kw_only=True, tag="hole", tag_field="kind"):
+class Hole(_Settings, frozen=True, kw_only=True, tag="hole", tag_field="kind"):
     """Vacuum: everything before it in the list is gone inside the circle."""
 
     centre_nm: Point
     radius_nm: Positive
 
 
-class Ramp(_Settings, kw_only=True, tag="ramp", tag_field="kind"):
+class Ramp(_Settings, frozen=True, kw_only=True, tag="ramp", tag_field="kind"):
     """A wedge: the thickness of everything before it times ``from_factor`` to ``to_factor``."""
 
     from_factor: NotNegative = 0.5
@@ -185,7 +186,7 @@ class Ramp(_Settings, kw_only=True, tag="ramp", tag_field="kind"):
 Shape = Support | Particle | Layer | Gradient | Mosaic | Stripes | Hole | Ramp
 
 
-class Damage(_Settings, kw_only=True):
+class Damage(_Settings, frozen=True, kw_only=True):
     """Beam damage: ``material`` becomes ``becomes`` with dose, ``exp(-dose / dose_e_per_nm2)``."""
 
     material: str
@@ -193,7 +194,7 @@ class Damage(_Settings, kw_only=True):
     dose_e_per_nm2: Positive
 
 
-class MicroscopeSettings(_Settings, kw_only=True):
+class MicroscopeSettings(_Settings, frozen=True, kw_only=True):
     """The column and the spectrometer's electronics.
 
     Attributes
@@ -227,7 +228,7 @@ class MicroscopeSettings(_Settings, kw_only=True):
     drift_nm_per_s: Point = (0.0, 0.0)
 
 
-class ScanSettings(_Settings, kw_only=True):
+class ScanSettings(_Settings, frozen=True, kw_only=True):
     """Where the beam goes."""
 
     shape: Annotated[tuple[int, ...], Meta(max_length=3)] = (64, 64)
@@ -237,7 +238,7 @@ class ScanSettings(_Settings, kw_only=True):
     passes: Annotated[int, Meta(ge=1, le=1024)] = 1
 
 
-class DetectorSettings(_Settings, kw_only=True):
+class DetectorSettings(_Settings, frozen=True, kw_only=True):
     """A CCD (``counting = false``) or a counting detector.
 
     Attributes
@@ -282,7 +283,7 @@ class DetectorSettings(_Settings, kw_only=True):
     reference_error: NotNegative = 0.0
 
 
-class SignalSettings(_Settings, kw_only=True):
+class SignalSettings(_Settings, frozen=True, kw_only=True):
     """One readout per pixel; ``exposure`` is its share of the dwell time's electrons."""
 
     name: str
@@ -294,7 +295,7 @@ class SignalSettings(_Settings, kw_only=True):
     detector: str = "default"
 
 
-class Scene(_Settings, kw_only=True):
+class Scene(_Settings, frozen=True, kw_only=True):
     """A whole simulated experiment.
 
     Attributes

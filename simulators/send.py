@@ -20,13 +20,20 @@ Message = Scan | Spectra | ScanEnd
 SPIN_S = 2e-3
 """Sleeping is exact to about this; the rest of a wait is spent looking at the clock."""
 
+ANNOUNCE_EVERY_S = 1.0
+COPY_BELOW_BYTES = 64 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One message as it goes over the wire, and how many pixel visits it carries."""
+    """One message as it goes over the wire, and how many pixel visits it carries.
+
+    ``pause_s`` is waited before it goes out (a stalled sender).
+    """
 
     parts: Sequence[bytes | memoryview]
     visits: int
+    pause_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +127,27 @@ def send_on(
     """Send on a socket that is there already; see ``send``.
 
     Each message goes out when its last spectrum would have been read out; a late one is not
-    waited for, and the schedule is kept: the mean rate does not creep.
+    waited for, and the schedule is kept: the mean rate does not creep. The announcement is
+    repeated every second, as the format asks.
     """
     sent = visits = 0
-    start = time.perf_counter()
+    start = announced_s = time.perf_counter()
+    announcement: Prepared | None = None
     for message in messages:
         one = message if isinstance(message, Prepared) else _prepared(message)
+        if one.pause_s > 0:
+            time.sleep(one.pause_s)
         if rate is not None and one.visits:
             wait_until(start + (visits + one.visits) / rate)
-        socket.send_multipart(one.parts, copy=False)
+        if one.parts[0] == b"scan":
+            announcement, announced_s = one, time.perf_counter()
+        elif one.parts[0] == b"scan_end":
+            announcement = None
+        elif announcement is not None and time.perf_counter() - announced_s > ANNOUNCE_EVERY_S:
+            socket.send_multipart(announcement.parts, copy=False)
+            announced_s = time.perf_counter()
+        # small messages are copied: handing over the buffer costs more than its bytes
+        socket.send_multipart(one.parts, copy=len(one.parts[-1]) < COPY_BELOW_BYTES)
         sent += 1
         visits += one.visits
     return Sent(sent, visits, time.perf_counter() - start)

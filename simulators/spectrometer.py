@@ -6,6 +6,8 @@ No noise, no detector beyond the width of its channels.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from live_eels.simulators.edges import material_transform
 from live_eels.simulators.lowloss import GUNS, Plasmon, single_scattering, zero_loss
@@ -26,7 +28,7 @@ def mean_free_path_nm(material: Material, microscope: MicroscopeSettings) -> flo
     relativistic = (1 + beam / 1022.12) / (1 + beam / 511.06) ** 2
     angle = microscope.collection_mrad
     mean_loss = material.mean_loss_ev
-    return 106 * relativistic * beam / (mean_loss * np.log(2 * angle * beam / mean_loss))
+    return 106 * relativistic * beam / (mean_loss * math.log(2 * angle * beam / mean_loss))
 
 
 class Spectrometer:
@@ -55,7 +57,7 @@ class Spectrometer:
         bins = self.grid.bins(instrument)
         self._omega = omega[:bins]
         self._instrument = instrument[:bins]
-        losses = self.grid.step_ev * np.arange(self.grid.size)
+        losses = np.asarray(self.grid.step_ev * np.arange(self.grid.size), np.float64)
         losses = losses[losses <= PADDING_EV - 45.0]
         self._valence = np.array(
             [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from live_eels.simulators.edges import element_of, ion_density
@@ -94,7 +95,7 @@ def describe(scene: Scene, scan: Scan, visits: VisitTruth, counts: NDArray[np.fl
     values: dict[str, NDArray[np.float64]] = {}
     specs: list[MapSpec] = []
 
-    def add(spec: MapSpec, column: NDArray[np.float64]) -> None:
+    def add(spec: MapSpec, column: NDArray[Any]) -> None:
         specs.append(spec)
         values[spec.name] = np.where(never, np.nan, column)
 
