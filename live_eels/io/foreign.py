@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ READERS: Mapping[str, str] = {
     ".rpl": "ripple",
 }
 """File name ending and the RosettaSciIO reader for it."""
+
+_BAND_BYTES = 256 * 1024 * 1024
 
 
 def open_foreign(path: Path) -> Recording:
@@ -88,18 +91,16 @@ def _load(module: Any, path: Path) -> list[dict[str, Any]]:
 
 
 def _signal(part: Mapping[str, Any], number: int, path: Path) -> FileSignal:
-    values, axes = part["data"], part["axes"]
-    metadata = part.get("metadata", {})
+    values, axes = part["data"], list(part["axes"])
     if len(axes) != len(values.shape) or values.ndim < 1:
         raise FileError(f"{path}: part {number} has no axes")
     energy = _energy_axis_of(axes, number, path)
-    if energy != values.ndim - 1:
-        values = (
-            np.moveaxis(values, energy, -1)
-            if isinstance(values, np.ndarray)
-            else (values.transpose([a for a in range(values.ndim) if a != energy] + [energy]))
-        )
-    navigation = [axis for i, axis in enumerate(axes) if i != energy]
+    order = [i for i, n in enumerate(values.shape) if i != energy and n > 1]
+    # DigitalMicrograph stores energy first, and a line as an image one pixel high.
+    values = values.transpose(
+        [*(i for i, n in enumerate(values.shape) if i != energy and n == 1), *order, energy]
+    ).reshape([values.shape[i] for i in order] + [values.shape[energy]])
+    metadata = part.get("metadata", {})
     check_shape(values.shape[:-1], path)
     dtype = usable_dtype(values.dtype, path)
     signal = axes[energy]
@@ -107,23 +108,23 @@ def _signal(part: Mapping[str, Any], number: int, path: Path) -> FileSignal:
         title=_title(metadata) or path.stem,
         navigation=tuple(
             NavigationAxis(
-                _text(axis.get("name")) or f"axis {i}",
-                int(values.shape[i]),
-                _known(axis.get("scale")) or 1.0,
-                _text(axis.get("units")),
-                _known(axis.get("offset")) or 0.0,
+                _text(axes[i].get("name")) or f"axis {i}",
+                int(values.shape[place]),
+                _known(axes[i].get("scale")) or 1.0,
+                _text(axes[i].get("units")),
+                _known(axes[i].get("offset")) or 0.0,
             )
-            for i, axis in enumerate(navigation)
+            for place, i in enumerate(order)
         ),
         axis=energy_axis(
             int(values.shape[-1]),
-            _known(signal.get("offset")) or 0.0,
-            1.0 if signal.get("scale") is None else float(signal["scale"]),
+            float(signal.get("offset", 0.0)),
+            float(signal.get("scale", 1.0)),
             _text(signal.get("units")),
             path,
         ),
         dtype=dtype,
-        instrument=_instrument(metadata),
+        instrument=_instrument(part),
         simulated=_leaf(metadata, "Signal", "signal_origin") == "simulation",
         rows=_array_rows(values, dtype, path),
     )
@@ -149,32 +150,54 @@ def _energy_axis_of(axes: list[Mapping[str, Any]], number: int, path: Path) -> i
 
 def _array_rows(values: Any, dtype: str, path: Path) -> Rows:
     shape = tuple(int(n) for n in values.shape[:-1])
-
-    def rows(pixels: NDArray[np.int64]) -> NDArray[Any]:
-        if not shape:
-            part = values[None, :][pixels]
-        elif isinstance(values, np.ndarray):
-            part = values[np.unravel_index(pixels, shape)]
-        else:
-            part = _dask_rows(values, pixels, shape)
-        part = part if isinstance(part, np.ndarray) else part.compute()
-        return as_counts(part, dtype, path)
-
-    return rows
+    if isinstance(values, np.ndarray):
+        flat = values.reshape(-1, values.shape[-1])
+        return lambda pixels: as_counts(flat[pixels], dtype, path)
+    return _Bands(values, shape, dtype, path)
 
 
-def _dask_rows(values: Any, pixels: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[Any]:
-    """Pixels (ascending) of an array in the file: whole rows of the scan, then a selection."""
-    row = shape[-1]
-    picked = []
-    for number in np.unique(pixels // row):
-        line = values[
-            tuple(int(i) for i in np.unravel_index(int(number), shape[:-1] or (1,)))
-            if len(shape) > 1
-            else ()
-        ]
-        picked.append(line.compute()[pixels[pixels // row == number] % row])
-    return np.concatenate(picked) if picked else np.empty((0, values.shape[-1]), values.dtype)
+class _Bands:
+    """Reads a dask array in bands of whole rows of the scan, and keeps the last band.
+
+    Chunks of a scan come in raster order, and files that store energy first would be read
+    anew from end to end for each of them.
+    """
+
+    def __init__(self, values: Any, shape: tuple[int, ...], dtype: str, path: Path) -> None:
+        self._values = values
+        self._dtype = dtype
+        self._path = path
+        self._shape = shape or (1,)
+        slow = math.prod(self._shape[1:])
+        row_bytes = slow * values.shape[-1] * np.dtype(dtype).itemsize
+        self._rows = max(1, _BAND_BYTES // row_bytes)
+        self._pixels = self._rows * slow
+        self._band: tuple[int, NDArray[Any]] | None = None
+
+    def __call__(self, pixels: NDArray[np.int64]) -> NDArray[Any]:
+        cuts = np.flatnonzero(np.diff(pixels // self._pixels)) + 1
+        parts = [self._of_band(part) for part in np.split(pixels, cuts) if part.size]
+        if not parts:
+            return np.empty((0, self._values.shape[-1]), np.dtype(self._dtype))
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _of_band(self, pixels: NDArray[np.int64]) -> NDArray[Any]:
+        number = int(pixels[0]) // self._pixels
+        if self._band is None or self._band[0] != number:
+            self._band = None  # let go of the old one first
+            values = self._values
+            if values.ndim > 1:
+                values = values[number * self._rows : (number + 1) * self._rows]
+            try:
+                read = values.compute()
+            except Exception as error:  # whatever a parser of someone else's format may raise
+                raise FileError(
+                    f"{self._path}: its counts cannot be read ({type(error).__name__}: {error})"
+                ) from error
+            read = read.reshape(-1, read.shape[-1])
+            self._band = number, as_counts(read, self._dtype, self._path)
+        rows: NDArray[Any] = self._band[1][pixels - number * self._pixels]
+        return rows
 
 
 def _leaf(tree: Any, *names: str) -> Any:
@@ -200,15 +223,56 @@ def _known(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _instrument(metadata: Any) -> Instrument:
-    tem = _leaf(metadata, "Acquisition_instrument", "TEM")
-    eels = _leaf(tem, "Detector", "EELS")
+def _instrument(part: Mapping[str, Any]) -> Instrument:
+    """Beam parameters: from the metadata, else by RosettaSciIO's mapping of the original."""
+    tem = _leaf(part, "metadata", "Acquisition_instrument", "TEM")
+    mapped = _mapped(part)
+
+    def known(name: str) -> float | None:
+        found = _known(_leaf(tem, "Detector", "EELS", name))
+        if found is None:
+            found = _known(_leaf(tem, name))
+        return _known(mapped.get(name)) if found is None else found
+
+    def text(name: str) -> str:
+        return (
+            _text(_leaf(tem, name))
+            or _text(_leaf(tem, "Detector", "EELS", name))
+            or _text(mapped.get(name))
+        )
+
     return Instrument(
-        beam_energy_kev=_known(_leaf(tem, "beam_energy")),
-        convergence_mrad=_known(_leaf(tem, "convergence_angle")),
-        collection_mrad=_known(_leaf(eels, "collection_angle")),
-        dwell_s=_known(_leaf(eels, "dwell_time") or _leaf(tem, "dwell_time")),
-        beam_current_na=_known(_leaf(tem, "beam_current")),
-        microscope=_text(_leaf(tem, "microscope")),
-        spectrometer=_text(_leaf(eels, "spectrometer")),
+        beam_energy_kev=known("beam_energy"),
+        convergence_mrad=known("convergence_angle"),
+        collection_mrad=known("collection_angle"),
+        dwell_s=known("exposure") if known("dwell_time") is None else known("dwell_time"),
+        beam_current_na=known("beam_current"),
+        microscope=text("microscope"),
+        spectrometer=text("spectrometer"),
     )
+
+
+def _mapped(part: Mapping[str, Any]) -> dict[str, Any]:
+    """What RosettaSciIO leaves to HyperSpy: metadata computed from the original tags."""
+    found: dict[str, Any] = {}
+    original = _plain(part.get("original_metadata", {}))
+    for source, (target, function) in (part.get("mapping") or {}).items():
+        value = _leaf(original, *(_plain_name(name) for name in source.split(".")))
+        if value is None or not target.startswith("Acquisition_instrument.TEM."):
+            continue
+        try:
+            found[target.rpartition(".")[2]] = value if function is None else function(value)
+        except Exception:  # a tag of an unforeseen kind: unknown, as if it were not there
+            continue
+    return found
+
+
+def _plain(tree: Any) -> Any:
+    """The tree with names as HyperSpy writes them, which RosettaSciIO's mapping expects."""
+    if not isinstance(tree, Mapping):
+        return tree
+    return {_plain_name(str(name)): _plain(value) for name, value in tree.items()}
+
+
+def _plain_name(name: str) -> str:
+    return re.sub(r"[^\w\s-]", "", name).strip().replace(" ", "_")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import struct
 import sys
 import warnings
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from live_eels.io import foreign
 from live_eels.io.reader import FileError, open_recording
 from live_eels.io.recorder import Recorder
 from live_eels.spectra import EnergyAxis, Instrument, ScanEnd
@@ -66,6 +68,110 @@ def test_spectrum_images_of_other_formats(
         rec.finish(ScanEnd(back.scan.id, "complete"))
     again = hs.load(tmp_path / "again.hspy")  # type: ignore[attr-defined]
     assert again.data.tobytes() == signal.data.tobytes()  # type: ignore[attr-defined]
+
+
+# --- DigitalMicrograph --------------------------------------------------------------------
+
+
+def dm3_tags(tags: dict[str, object]) -> bytes:
+    """A tag group of the DM3 format (little endian data, big endian structure)."""
+    packed = struct.pack(">bbi", 1, 0, len(tags))
+    for name, value in tags.items():
+        title = "" if name.startswith("#") else name
+        kind = 20 if isinstance(value, dict) else 21
+        packed += struct.pack(">bh", kind, len(title)) + title.encode("latin-1")
+        if isinstance(value, dict):
+            packed += dm3_tags(value)
+        elif isinstance(value, str):
+            packed += b"%%%%" + struct.pack(">4i", 3, 20, 4, len(value)) + value.encode("utf-16le")
+        elif isinstance(value, np.ndarray):
+            code = {"u2": 4, "f4": 6}[value.dtype.str[1:]]
+            packed += b"%%%%" + struct.pack(">4i", 3, 20, code, value.size) + value.tobytes()
+        elif isinstance(value, float):
+            packed += b"%%%%" + struct.pack(">2i", 1, 6) + struct.pack("<f", value)
+        else:
+            packed += b"%%%%" + struct.pack(">2i", 1, 5) + struct.pack("<I", value)
+    return packed
+
+
+def dm3_image(
+    values: np.ndarray, units: tuple[str, ...], scales: tuple[float, ...],
+    origins: tuple[float, ...], tags: dict[str, object], name: str,
+) -> dict[str, object]:  # fmt: skip
+    """An image of DM's ImageList; ``values`` slowest axis first, the rest fastest first."""
+    return {
+        "ImageData": {
+            "Calibrations": {
+                "Brightness": {"Origin": 0.0, "Scale": 1.0, "Units": "e-"},
+                "Dimension": {
+                    f"#{i}": {"Origin": origin, "Scale": scale, "Units": unit}
+                    for i, (unit, scale, origin) in enumerate(
+                        zip(units, scales, origins, strict=True)
+                    )
+                },
+            },
+            "Data": values.ravel(),
+            "DataType": {"u2": 10, "f4": 2}[values.dtype.str[1:]],
+            "Dimensions": {f"#{i}": n for i, n in enumerate(reversed(values.shape))},
+            "PixelDepth": values.dtype.itemsize,
+        },
+        "ImageTags": tags,
+        "Name": name,
+    }
+
+
+def write_dm3(path: Path, images: list[dict[str, object]]) -> None:
+    body = dm3_tags({"ImageList": {f"#{i}": image for i, image in enumerate(images)}})
+    path.write_bytes(struct.pack(">3i", 3, len(body), 1) + body + bytes(8))
+
+
+EELS_TAGS: dict[str, object] = {
+    "Meta Data": {"Format": "Spectrum image", "Signal": "EELS"},
+    "Microscope Info": {"Voltage": 200000.0, "Probe Current (nA)": 0.25},
+    "EELS": {
+        "Acquisition": {"Integration time (s)": 0.005},
+        "Experimental Conditions": {
+            "Collection semi-angle (mrad)": 55.0, "Convergence semi-angle (mrad)": 24.0,
+        },
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (1, 5)])
+def test_dual_eels_of_digitalmicrograph(
+    tmp_path: Path, hs: object, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Survey image, low loss and core loss in one file; energy is stored first."""
+    monkeypatch.setattr(foreign, "_BAND_BYTES", 700)  # bands of one or two rows
+    random = np.random.default_rng(4)
+    core = random.integers(0, 60000, (64, *shape)).astype("<u2")
+    low = random.random((32, *shape)).astype("<f4")
+    survey = random.random((9, 9)).astype("<f4")
+    nm = ("nm", "nm")
+    write_dm3(
+        tmp_path / "a.dm3",
+        [
+            dm3_image(survey, nm, (1.0, 1.0), (0.0, 0.0), {}, "HAADF"),
+            dm3_image(low, (*nm, "eV"), (0.5, 0.5, 0.25), (0.0, 0.0, 8.0), EELS_TAGS, "low"),
+            dm3_image(core, (*nm, "eV"), (0.5, 0.5, 0.25), (0.0, 0.0, -2400.0), EELS_TAGS, "core"),
+        ],
+    )
+    with open_recording(tmp_path / "a.dm3") as back:
+        assert back.scan.shape == tuple(n for n in shape if n > 1)
+        assert back.scan.core.axis == EnergyAxis(600.0, 0.25, 64)
+        assert back.scan.low is not None
+        assert back.scan.low.axis == EnergyAxis(-2.0, 0.25, 32)
+        assert [(a.name, a.scale, a.units) for a in back.scan.navigation][-1] == ("x", 0.5, "nm")
+        assert back.scan.instrument == Instrument(200.0, 24.0, 55.0, pytest.approx(0.005), 0.25)
+        assert back.scan.title == "core"
+        chunks = list(back.chunks(3))
+    pixels = core.size // 64
+    counts = np.concatenate([c.counts for c in chunks])
+    assert np.array_equal(counts, core.reshape(64, pixels).T)
+    lows = np.concatenate([c.low for c in chunks if c.low is not None])
+    assert np.array_equal(lows, low.reshape(32, pixels).T)
+    theirs = hs.load(tmp_path / "a.dm3")[-1]  # type: ignore[attr-defined]
+    assert np.array_equal(theirs.data.reshape(pixels, 64), counts)
 
 
 def test_single_spectrum_from_msa(hs: object) -> None:
