@@ -18,7 +18,7 @@ def decoder(config: Config) -> Decode:
     Raises
     ------
     ConfigError
-        If the section that describes a foreign format is missing.
+        If the section that describes a foreign format is missing, or the optional packages.
     """
     match config.stream.format:
         case "live_eels":
@@ -26,7 +26,10 @@ def decoder(config: Config) -> Decode:
         case "dectris":
             if config.dectris is None:
                 raise ConfigError(_missing("dectris"))
-            return DectrisDecoder(config.dectris).decode
+            try:
+                return DectrisDecoder(config.dectris).decode
+            except ImportError as error:  # the optional packages are not installed
+                raise ConfigError(str(error)) from error
         case "karabo":
             if config.karabo is None:
                 raise ConfigError(_missing("karabo"))
