@@ -293,7 +293,10 @@ class OnlineKMeans:
 
     def _nearest(self, values: Values, variance: Values) -> tuple[NDArray[np.int16], Values]:
         label = np.full(len(values), UNKNOWN, np.int16)
-        distance, misfit = np.full(len(values), np.nan, np.float32), np.empty(len(values), "f4")
+        distance, misfit = (
+            np.full(len(values), np.nan, np.float32),
+            np.empty(len(values), np.float32),
+        )
         if self.clusters:
             nearest(values, variance, self.centres, self.spread, label, distance, misfit)
         return label, distance
@@ -434,7 +437,7 @@ def _binned(factors: NDArray[np.float32], bins: int = 256) -> NDArray[np.float32
     """Average neighbouring channels so that at most ``bins`` remain, ``(component, bin)``."""
     width = -(-factors.shape[1] // bins)
     whole = factors[:, : factors.shape[1] // width * width]
-    return whole.reshape(len(factors), -1, width).mean(axis=2)
+    return np.asarray(whole.reshape(len(factors), -1, width).mean(axis=2), np.float32)
 
 
 def _mixed(

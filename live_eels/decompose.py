@@ -23,7 +23,7 @@ depends on the order of the pixels alone, to the last bit.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -129,14 +129,15 @@ class StreamingPCA:
         self._width = self.settings.width
         self._seed = seed
         self._rng = np.random.default_rng(seed)
-        self._rows = np.empty((0, channels), np.float32)
+        self._rows = np.empty((0, channels), np.float32)  # the unfinished block
+        self._filled = 0
         self.seen = 0
         self._absorbed = 0
         self._gram = np.zeros((channels, channels), np.float32, order="F")  # lower triangle
         self._channel_total = np.zeros(channels)
         self._total = 0.0
         self._spectra = 0.0
-        self._scaled = np.empty((0, channels), np.float32)
+        self._scratch = np.empty((0, channels), np.float32)
         self._next_update = 0
         self.basis_version = 0
         self._handed_version = 0
@@ -153,7 +154,7 @@ class StreamingPCA:
     @property
     def room(self) -> int:
         """Pixels until the block is full: cut chunks here to be free of their boundaries."""
-        return self._block_pixels() - len(self._rows)
+        return self._block_pixels() - self._filled
 
     def learn(self, x: NDArray[np.float32]) -> None:
         """Take spectra in.
@@ -164,29 +165,34 @@ class StreamingPCA:
             Corrected and aligned, background still in. Rows with a channel that is not
             finite, and rows without counts, teach nothing.
         """
+        x = np.asarray(x, np.float32)
         start = 0
         while start < len(x):
-            stop = min(start + self.room, len(x))
-            piece = x[start:stop]
-            if len(piece) == self._block_pixels():
-                rows = piece
-            else:
-                rows = np.concatenate([self._rows, piece])
+            size = self._block_pixels()
+            piece = x[start : start + size - self._filled]
+            start += len(piece)
             self.seen += len(piece)
-            start = stop
-            if len(rows) < self._block_pixels():
-                self._rows = rows
+            if len(piece) == size:
+                self._absorb(np.ascontiguousarray(piece))
                 continue
-            self._rows = np.empty((0, self.channels), np.float32)
-            self._absorb(np.ascontiguousarray(rows, np.float32))
-            if self._absorbed >= self._next_update:
-                self._refresh(rounds=2 if self._absorbed < 4096 else 1)
+            if len(self._rows) < size:
+                self._rows = np.concatenate(
+                    [
+                        self._rows[: self._filled],
+                        np.empty_like(self._rows, shape=(size - self._filled, self.channels)),
+                    ]
+                )
+            self._rows[self._filled : self._filled + len(piece)] = piece
+            self._filled += len(piece)
+            if self._filled == size:
+                self._filled = 0
+                self._absorb(self._rows[:size])
 
     def finish(self) -> None:
         """Learn what is left in the unfinished block and let the basis converge fully."""
-        if len(self._rows):
-            rows, self._rows = self._rows, np.empty((0, self.channels), np.float32)
-            self._absorb(rows)
+        filled, self._filled = self._filled, 0
+        if filled:
+            self._add(self._rows[:filled])
         self._refresh(rounds=20)
 
     def merge(self, other: StreamingPCA) -> None:
@@ -199,7 +205,7 @@ class StreamingPCA:
         self._spectra += other._spectra
         self._absorbed += other._absorbed
         self.seen += other._absorbed
-        self.learn(other._rows)
+        self.learn(other._rows[: other._filled])
         self._refresh(rounds=20)
 
     def _block_pixels(self) -> int:
@@ -207,7 +213,13 @@ class StreamingPCA:
         return int(min(max(self._absorbed, FIRST_BLOCK_PIXELS), size))
 
     def _absorb(self, rows: NDArray[np.float32]) -> None:
-        """Add one block to the sums; ``rows`` is float32 ``(pixel, channel)``, counts."""
+        """Take one full block in, and refresh the basis when it is time."""
+        self._add(rows)
+        if self._absorbed >= self._next_update:
+            self._refresh(rounds=2 if self._absorbed < 4096 else 1)
+
+    def _add(self, rows: NDArray[np.float32]) -> None:
+        """Add spectra to the sums; ``rows`` is float32 ``(pixel, channel)``, counts."""
         self._absorbed += len(rows)
         share = 1.0
         if self._absorbed > self.settings.full_pixels:
@@ -230,14 +242,21 @@ class StreamingPCA:
             scale = np.sqrt(weight / np.maximum(totals, floor))
         else:
             scale = np.sqrt(weight)
-        if len(self._scaled) < len(rows):
-            self._scaled = np.empty((len(rows), self.channels), np.float32)
-        scaled = self._scaled[: len(rows)]
+        if len(self._scratch) < len(rows):
+            self._scratch = np.empty((len(rows), self.channels), np.float32)
+        scaled = self._scratch[: len(rows)]
         scale_rows(
             rows, scale.astype(np.float32), weight.astype(np.float32), self._channel_total, scaled
         )
         with _BLAS.limit(limits=1, user_api="blas"):
             ssyrk(1.0, scaled.T, beta=1.0, c=self._gram, overwrite_c=1, lower=1)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is worth keeping: without scratch, and only the filled part of the block."""
+        kept = dict(vars(self))
+        kept["_rows"] = self._rows[: self._filled].copy()
+        kept["_scratch"] = self._scratch[:0].copy()
+        return kept
 
     # ---- the basis --------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
 from scipy.linalg.blas import ssymm
 
 SPARE = 8
@@ -66,15 +65,14 @@ def leading(
     for _ in range(rounds):
         space, products = [q], [times(q)]
         for _ in range(images):
-            step = products[-1]
-            for other in space:
-                step = step - other @ (other.T @ step)
-            space.append(np.linalg.qr(step)[0])
-            products.append(times(space[-1]))
+            step = _beside(products[-1], space)
+            if not step.size:
+                break
+            space.append(step)
+            products.append(times(step))
         basis, image = np.concatenate(space, axis=1), np.concatenate(products, axis=1)
         inner = (basis.T @ image).astype(np.float64)
-        overlap = (basis.T @ basis).astype(np.float64)
-        values, mix = eigh((inner + inner.T) / 2, overlap)
+        values, mix = np.linalg.eigh((inner + inner.T) / 2)
         mix = mix[:, ::-1][:, :block].astype(np.float32)
         turned = basis @ mix
         turned /= np.linalg.norm(turned, axis=0)
@@ -83,6 +81,20 @@ def leading(
         if still:
             break
     return values[::-1][:width] * float(size), q[:, :width].astype(np.float64)
+
+
+def _beside(columns: NDArray[np.float32], space: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Orthonormal directions of ``columns`` that ``space`` does not hold yet, perhaps none.
+
+    Twice is enough: what is left after the first turn may be rounding noise, which is made
+    orthogonal, or dropped, by the second.
+    """
+    for _ in range(2):
+        columns = np.linalg.qr(columns)[0]
+        for other in space:
+            columns = np.asarray(columns - other @ (other.T @ columns), np.float32)
+    columns = columns[:, np.linalg.norm(columns, axis=0) > 0.5]
+    return np.asarray(np.linalg.qr(columns)[0], np.float32) if columns.size else columns
 
 
 def _all(

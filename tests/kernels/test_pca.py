@@ -1,0 +1,61 @@
+"""Loops of streaming PCA against their plain twins."""
+
+import numpy as np
+import pytest
+
+from live_eels.kernels import pca
+from reference import pca as plain
+
+
+@pytest.fixture(params=[(0, 5), (1, 1), (7, 33), (64, 400)])
+def x(request):
+    rng = np.random.default_rng(1)
+    return rng.poisson(30, request.param).astype(np.float32)
+
+
+def test_row_totals(x):
+    out = np.empty(len(x))
+    pca.row_totals(x, out)
+    np.testing.assert_allclose(out, plain.row_totals(x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_row_totals_of_broken_rows_are_nan(x, broken):
+    if len(x) < 3:
+        pytest.skip("needs rows")
+    x[2, -1] = broken
+    out = np.empty(len(x))
+    pca.row_totals(x, out)
+    np.testing.assert_allclose(out, plain.row_totals(x), rtol=1e-6)
+    assert np.isnan(out[2])
+
+
+def test_scale_rows_skips_rows_without_weight(x):
+    rng = np.random.default_rng(2)
+    weight = rng.integers(0, 3, len(x)).astype(np.float32)
+    scale = rng.random(len(x)).astype(np.float32)
+    x[weight == 0] = np.nan
+    start = rng.random(x.shape[1])
+    total, out = start.copy(), np.empty_like(x)
+    pca.scale_rows(x, scale, weight, total, out)
+    want, want_total = plain.scale_rows(x, scale, weight, start)
+    np.testing.assert_allclose(out, want, rtol=1e-6)
+    np.testing.assert_allclose(total, want_total, rtol=1e-6)
+
+
+@pytest.mark.parametrize("components", [1, 3, 16])
+def test_project(x, components):
+    projection = np.random.default_rng(3).normal(size=(components, x.shape[1])).astype("f4")
+    out = np.empty((len(x), components), np.float32)
+    pca.project(x, projection, out)
+    size = np.abs(x) @ np.abs(projection).T
+    assert (np.abs(out - plain.project(x, projection)) <= 1e-6 * size).all()
+
+
+def test_a_nan_channel_makes_only_its_row_nan():
+    x = np.ones((5, 40), np.float32)
+    x[2, 7] = np.nan
+    out = np.empty((5, 3), np.float32)
+    pca.project(x, np.ones((3, 40), np.float32), out)
+    assert np.isnan(out[2]).all()
+    assert (np.delete(out, 2, axis=0) == 40).all()

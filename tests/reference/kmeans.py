@@ -1,0 +1,71 @@
+"""Plain twins of live_eels/kernels/kmeans.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def nearest(
+    features: Array, variance: Array, centres: Array, spread: Array
+) -> tuple[Array, Array, Array]:
+    n, size = features.shape
+    label, distance, misfit = np.full(n, -2), np.full(n, np.nan), np.full(n, np.nan)
+    for i in range(n):
+        scores = {}
+        for k in range(len(centres)):
+            allowed = float(spread[k]) + float(variance[i])
+            d = float(((features[i].astype(float) - centres[k].astype(float)) ** 2).sum())
+            score = d / allowed + size * np.log(allowed)
+            if np.isfinite(score):
+                scores[k] = (score, d / (allowed * size))
+        if scores:
+            label[i] = min(scores, key=lambda k: scores[k][0])
+            misfit[i], distance[i] = scores[label[i]]
+    return label, distance, misfit
+
+
+def gather(features: Array, variance: Array, spread: Array, label: Array) -> tuple[Array, Array]:
+    clusters = len(spread)
+    sums, mass = np.zeros((clusters, features.shape[1])), np.zeros(clusters)
+    for k in range(clusters):
+        mine = label == k
+        weight = 1 / (float(spread[k]) + variance[mine].astype(float))
+        sums[k], mass[k] = weight @ features[mine].astype(float), weight.sum()
+    return sums, mass
+
+
+def scatter(
+    features: Array, variance: Array, centres: Array, spread: Array, label: Array
+) -> tuple[Array, Array]:
+    clusters = len(spread)
+    excess, mass = np.zeros(clusters), np.zeros(clusters)
+    for k in range(clusters):
+        mine = label == k
+        noise = variance[mine].astype(float)
+        weight = (float(spread[k]) + noise) ** -2
+        d = ((features[mine].astype(float) - centres[k]) ** 2).mean(axis=1)
+        excess[k], mass[k] = weight @ (d - noise), weight.sum()
+    return excess, mass
+
+
+def agree(cost: Array, label: Array, rows: int, columns: int, coupling: float) -> Array:
+    old = label.reshape(rows, columns)
+    new = old.copy()
+    for y in range(rows):
+        for x in range(columns):
+            if old[y, x] < 0:
+                continue
+            around = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+            near = [old[v, u] for v, u in around if 0 <= v < rows and 0 <= u < columns]
+            near = [number for number in near if number >= 0]
+            total = [
+                float(c) + coupling * sum(number != k for number in near)
+                for k, c in enumerate(cost[y * columns + x])
+            ]
+            new[y, x] = int(np.argmin(total))
+    return new.ravel()

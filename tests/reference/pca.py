@@ -1,0 +1,27 @@
+"""Plain twins of live_eels/kernels/pca.py."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def row_totals(x: NDArray[np.float32]) -> NDArray[np.float64]:
+    total = x.astype(np.float64).sum(axis=1)
+    return np.where(np.isfinite(x).all(axis=1), total, np.nan)
+
+
+def scale_rows(
+    x: NDArray[np.float32],
+    scale: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    column_total: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    used = weight != 0
+    out = np.zeros(x.shape)
+    out[used] = x[used].astype(np.float64) * scale[used, None]
+    return out, column_total + weight[used].astype(np.float64) @ x[used].astype(np.float64)
+
+
+def project(x: NDArray[np.float32], projection: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(x.astype(np.float64) @ projection.T.astype(np.float64))
