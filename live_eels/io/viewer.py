@@ -109,6 +109,10 @@ class Engine(Protocol):
     ``snapshot`` and ``status`` are called often and must return at once. The others may
     take a while (they run in the viewer's threads) and may raise ``ValueError`` or
     ``LookupError`` with a message for a person.
+
+    An engine may also have ``choices() -> dict``: what can be chosen in the control tab.
+    ``models`` lists ``{"name", "classes", "range_ev", "covers", "note"}``, ``refine`` the
+    names of methods.
     """
 
     def snapshot(self) -> MapSnapshot | None:

@@ -33,6 +33,7 @@ class FrameWriter:
         self._sent_specs: object = None
         self._sent_trend: tuple[str, int] = ("", -1)
         self._sent_history: object = None
+        self._sent_choices: object = None
         self._history_at_s = 0.0
 
     def compose(
@@ -74,6 +75,11 @@ class FrameWriter:
         if history != self._sent_history:
             self._sent_history = history
             header["history"] = history
+        ask_choices = getattr(self._viewer.engine, "choices", None)
+        choices = ask_choices() if ask_choices is not None else None
+        if choices != self._sent_choices:
+            self._sent_choices = choices
+            header["choices"] = choices
 
     def _add_maps(
         self,

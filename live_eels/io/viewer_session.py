@@ -208,17 +208,28 @@ class Session:
         base = {"type": "window", "id": request.id, "slot": request.slot}
         began = time.perf_counter()
         try:
-            values = await self._viewer.in_thread(
-                self._viewer.engine.window_map, request.signal, request.fit, request.scan
-            )
+            values, snr = await self._viewer.in_thread(self._window, request)
         except (ValueError, LookupError, OSError) as error:
             await self._send({**base, "error": _said(error)})
             return
         took_ms = 1e3 * (time.perf_counter() - began)
-        values = np.asarray(values, dtype=np.float32)
-        await self._send(
-            {**base, "signal": request.signal, "fit": request.fit, "took_ms": took_ms}, [values]
-        )
+        about = {"signal": request.signal, "fit": request.fit, "took_ms": took_ms, "snr": snr}
+        await self._send({**base, **about}, [values])
+
+    def _window(self, request: AskWindow) -> tuple[NDArray[np.float32], float | None]:
+        """Ask for the map of a window and its mean signal-to-noise ratio per pixel."""
+        engine = self._viewer.engine
+        net = np.asarray(engine.window_map(request.signal, request.fit, request.scan), np.float32)
+        gross = net
+        if request.fit is not None:
+            gross = engine.window_map(request.signal, None, request.scan)
+        seen = np.isfinite(net) & np.isfinite(gross)
+        if not seen.any():
+            return net, None
+        # Poisson: the variance of gross counts, and once more of the background taken away.
+        variance = float(np.mean(2 * gross[seen] - net[seen], dtype=np.float64))
+        mean = float(np.mean(net[seen], dtype=np.float64))
+        return net, mean / variance**0.5 if variance > 0 else None
 
     async def _answer_command(self, request: AskCommand) -> None:
         base = {"type": "reply", "id": request.id}

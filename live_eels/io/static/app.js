@@ -1,19 +1,32 @@
 // Start of the page: makes the parts, joins them, paints when something changed.
 // Lives here: the order of things. Every part is explained in its own file.
 
+import { Announcer } from "./a11y.js";
+import { Alarms, conditions } from "./alarms.js";
 import { Asks } from "./asks.js";
+import { Bench } from "./bench.js";
 import { loadLuts } from "./colour.js";
+import { ControlPanel } from "./control.js";
+import { drift } from "./drift.js";
 import { Gestures } from "./gestures.js";
+import { Keys } from "./keys.js";
 import { Legend } from "./legend.js";
 import { Model } from "./model.js";
-import { SpectrumPanel, TRACE_COLOURS } from "./spectrum.js";
+import { ClusterPanel, DosePanel, DriftPanel, EnginePanel, PcaPanel } from "./panels.js";
+import { SpectrumPanel } from "./spectrum.js";
 import { showAge, showStatus } from "./status.js";
 import { Stream } from "./stream.js";
+import { Tabs } from "./tabs.js";
+import { Toolbar } from "./toolbar.js";
 import { View } from "./view.js";
 import { Wall } from "./wall.js";
 import { Windows } from "./windows.js";
 
 const HIDDEN_WAIT_MS = 1000;
+const SIDE_EVERY_MS = 500;
+const TABS = /** @type {[string, string][]} */ ([
+  ["drift", "drift"], ["clusters", "clusters"], ["pca", "PCA"], ["dose", "dose"], ["engine", "engine"], ["control", "control"], ["log", "log"],
+]);
 
 /** @param {string} id */
 const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -27,36 +40,40 @@ function takeToken() {
 
 class App {
   constructor() {
-    const token = takeToken();
-    this.view = new View();
-    this.model = new Model();
-    this.wall = new Wall(this.model, this.view);
-    this.panel = new SpectrumPanel($("plot"), this.view, this.model, {
-      draw: (u) => this.overPlot(u),
-      cursor: (ev) => ($("energy-readout").textContent = ev === null ? "\u00a0" : this.panel.readout(ev)),
+    const view = (this.view = new View());
+    const model = (this.model = new Model());
+    const wall = (this.wall = new Wall(model, view));
+    this.panel = new SpectrumPanel($("plot"), view, model, { draw: (u) => this.overPlot(u), cursor: (ev) => this.bench.over(ev) });
+    this.windows = new Windows(view, model, () => this.panel.plot.u);
+    this.stream = new Stream({ message: (m) => this.hear(m), open: () => this.opened(), lost: (why, final) => this.lost(why, final) }, takeToken());
+    this.asks = new Asks(this.stream, view, model, this.panel, wall, { spectra: () => this.redraw("spectra"), maps: () => this.redraw("maps") });
+    this.legend = new Legend(view, wall, {
+      region: (map, value) => view.set({ rois: { ...view.now.rois, [view.now.roi]: { shape: "where", map, value } } }),
+      redraw: () => this.redraw("maps", "side"),
     });
-    this.windows = new Windows(this.view, this.model, () => this.panel.plot.u);
-    this.stream = new Stream(
-      { message: (m) => this.hear(m), open: () => this.opened(), lost: (why, final) => this.lost(why, final) },
-      token,
-    );
-    this.asks = new Asks(this.stream, this.view, this.model, this.panel, this.wall, {
-      spectra: () => this.redraw("spectra"),
-      maps: () => this.redraw("maps"),
+    this.gestures = new Gestures(view, wall, { hover: (pixel, tile) => this.hover(pixel, tile), redraw: () => this.redraw("maps") });
+    this.tabs = new Tabs($("tabs"), $("panels"), TABS, (tab) => view.set({ tab }));
+    this.control = new ControlPanel(this.tabs.panel("control"), this.stream, view, model);
+    this.alarms = new Alarms($("alarm"), this.tabs.panel("log"));
+    /** @type {Record<string, {update: (m: Model) => void}>} */
+    this.sides = {
+      drift: new DriftPanel(this.tabs.panel("drift")), clusters: new ClusterPanel(this.tabs.panel("clusters"), wall),
+      pca: new PcaPanel(this.tabs.panel("pca")), dose: new DosePanel(this.tabs.panel("dose"), this.asks), engine: new EnginePanel(this.tabs.panel("engine")),
+    };
+    this.toolbar = new Toolbar({ wall, panel: this.panel, model, view, asks: this.asks, alarms: this.alarms });
+    this.bench = new Bench(view, model, this.panel, this.windows, { keep: (name) => this.keepWindow(name), csv: () => this.toolbar.csv() });
+    this.keys = new Keys(view, model, wall, this.bench, {
+      help: () => this.toolbar.help(), save: () => this.toolbar.save(), contrast: () => this.toolbar.toggle("contrast"), place: () => this.asks.place(),
     });
-    this.legend = new Legend(this.view, this.wall, {
-      region: (map, value) => this.view.set({ rois: { ...this.view.now.rois, [this.view.now.roi]: { shape: "where", map, value } } }),
-      redraw: () => this.redraw("maps"),
-    });
-    this.gestures = new Gestures(this.view, this.wall, {
-      hover: (pixel, tile) => this.hover(pixel, tile),
-      redraw: () => this.redraw("maps"),
-    });
+    this.announcer = new Announcer($("live"));
     this.connected = false;
-    this.control = false;
+    this.allowed = false;
+    this.readOnly = false;
+    /** @type {any} */ this.choices = null;
     this.owesReady = false;
     this.fresh = false;
-    this.dirty = new Set(["maps", "spectra", "status"]);
+    this.sideAt = 0;
+    /** @type {Set<string>} */ this.dirty = new Set();
     this.scheduled = false;
     /** @type {{version: number, at: number}[]} when each version was on the screen */
     this.painted = [];
@@ -68,7 +85,10 @@ class App {
     this.chosen(new Set(Object.keys(this.view.now)));
     this.stream.connect();
     window.addEventListener("resize", () => this.redraw("maps", "spectra"));
-    document.addEventListener("visibilitychange", () => this.paintSoon());
+    document.addEventListener("visibilitychange", () => {
+      this.scheduled = false;
+      this.redraw("maps", "spectra", "side");
+    });
     setInterval(() => this.tick(), 200);
   }
 
@@ -76,8 +96,9 @@ class App {
 
   opened() {
     this.connected = true;
-    this.model.forget();
+    this.fresh = false;
     this.asks.forget();
+    this.model.forget();
     this.redraw("status");
   }
 
@@ -85,7 +106,7 @@ class App {
   lost(why, final) {
     this.connected = false;
     this.owesReady = false;
-    if (final) $("advice").dataset.final = why;
+    if (final) document.body.dataset.refused = why;
     this.redraw("status", "maps");
   }
 
@@ -93,7 +114,8 @@ class App {
   hear(message) {
     const { header } = message;
     if (header.type === "welcome") {
-      this.control = header.control;
+      this.allowed = header.control;
+      this.readOnly = header.read_only;
       this.model.flagNames = header.quality_flags;
       document.body.dataset.control = String(header.control);
       this.ready();
@@ -104,10 +126,11 @@ class App {
 
   /** @param {import("./stream.js").Message} message */
   frame(message) {
+    if (message.header.choices) this.choices = message.header.choices;
+    this.owesReady = true;
     if (this.view.now.freeze && this.model.scan) {
       this.model.status = message.header.status;
       this.model.statusAt = performance.now();
-      this.owesReady = true;
       this.redraw("status");
       return;
     }
@@ -116,17 +139,16 @@ class App {
     if (scan !== this.model.scan?.id) this.asks.forget();
     this.wall.update(changed);
     this.asks.update();
-    this.owesReady = true;
-    this.redraw("maps", "status", ...(changed.size ? ["legend"] : []));
+    this.redraw("maps", "status", "side");
   }
 
   /** Ask for the next frame. While frozen only counters are wanted, and then everything. */
   ready() {
     this.owesReady = false;
-    const frozen = this.view.now.freeze && this.model.scan;
+    const frozen = this.view.now.freeze && this.model.scan !== null;
     const want = frozen ? [] : this.fresh ? null : this.wall.wanted();
     this.stream.send({ do: "ready", want, fresh: this.fresh && !frozen, scan: this.view.now.scan });
-    this.fresh = Boolean(frozen);
+    this.fresh = frozen;
   }
 
   // -- what the person does ---------------------------------------------------------------
@@ -134,21 +156,25 @@ class App {
   /** @param {Set<string>} changed */
   chosen(changed) {
     const { now } = this.view;
+    const any = (/** @type {string[]} */ ...keys) => keys.some((k) => changed.has(k));
     document.documentElement.dataset.theme = now.theme === "light" ? "light" : "dark";
     document.body.dataset.large = String(now.large);
     document.body.dataset.frozen = String(now.freeze);
     $("frozen").hidden = !now.freeze;
-    if (["reject", "hidden", "luts", "locked", "logs", "percentile", "rgb"].some((k) => changed.has(k))) this.wall.recolourAll();
-    if (changed.has("map") || changed.has("rgb")) this.wall.arrange();
-    if (["cursor", "size", "rois", "pins", "fit", "signal", "scan"].some((k) => changed.has(k))) this.asks.update();
-    for (const button of document.querySelectorAll(".tools [data-tool]")) {
-      button.setAttribute("aria-pressed", String(/** @type {HTMLElement} */ (button).dataset.tool === now.tool));
-    }
-    this.redraw("maps", "spectra", "legend", "status");
+    if (any("reject", "hidden", "luts", "locked", "logs", "percentile", "rgb")) this.wall.recolourAll();
+    if (any("map", "rgb")) this.wall.arrange();
+    if (any("cursor", "size", "rois", "pins", "fit", "signal", "scan")) this.asks.update();
+    if (any("tab")) this.tabs.show(TABS.some(([k]) => k === now.tab) ? now.tab : "drift");
+    if (any("cursor") && now.cursor && this.model.scan) this.announcer.say(this.asks.readout(now.cursor, this.wall.current()));
+    this.toolbar.update(changed);
+    this.bench.update();
+    if (any("tab", "reject", "hidden", "map", "theme", "signal")) this.sideAt = 0;
+    this.redraw("maps", "spectra", "side", "status");
   }
 
   /** @param {import("./view.js").Pixel|null} pixel @param {import("./tile.js").Tile} tile */
   hover(pixel, tile) {
+    if (!this.model.scan) return;
     const map = tile.canvas.dataset.map ?? this.wall.current();
     $("readout").textContent = this.asks.readout(pixel, map) || "\u00a0";
     this.asks.hovered = pixel;
@@ -157,15 +183,18 @@ class App {
     this.legend.mark(this.legend.map(), pixel ? this.model.at(this.legend.map(), index) : NaN);
   }
 
+  /** @param {string} name */
+  keepWindow(name) {
+    const { signal, fit } = this.view.now;
+    this.view.set({ tab: "control" });
+    this.control.send({ command: "add_window_map", name, signal_ev: signal, fit_ev: fit });
+  }
+
   // -- painting -----------------------------------------------------------------------------
 
   /** @param {...string} parts */
   redraw(...parts) {
     for (const part of parts) this.dirty.add(part);
-    this.paintSoon();
-  }
-
-  paintSoon() {
     if (this.scheduled) return;
     this.scheduled = true;
     if (document.hidden) setTimeout(() => this.paint(), HIDDEN_WAIT_MS);
@@ -176,18 +205,39 @@ class App {
     this.scheduled = false;
     const { dirty } = this;
     this.dirty = new Set();
-    if (dirty.has("status")) showStatus(this.model, this.connected, this.view.now.scan !== null);
-    if (dirty.has("legend")) this.legend.update();
+    if (dirty.has("status")) this.showStatus();
     if (dirty.has("maps")) {
       this.wall.paint();
       this.notePainted();
     }
-    if (dirty.has("spectra")) {
-      this.panel.draw();
-      const caption = this.panel.caption();
-      $("caption").textContent = this.view.now.cursor || !this.panel.answers.has("cursor") ? caption : `newest pixel · ${caption}`;
-    }
+    if (dirty.has("spectra")) this.showSpectra();
+    if (dirty.has("side") && performance.now() - this.sideAt > SIDE_EVERY_MS) this.showSide();
     if (this.owesReady) this.ready();
+  }
+
+  showStatus() {
+    const past = this.view.now.scan !== null;
+    showStatus(this.model, this.connected, past);
+    document.body.dataset.stale = String(!this.connected || this.model.status?.state === "stalled");
+    this.toolbar.scans();
+    const { state, title } = this.model.status ?? {};
+    if (state) this.announcer.say(`${title || "scan"}: ${document.body.dataset.state?.replace("_", " ")}`);
+  }
+
+  showSpectra() {
+    this.panel.draw();
+    $("caption").textContent = this.panel.caption(this.asks.place());
+    this.bench.update();
+  }
+
+  showSide() {
+    this.sideAt = performance.now();
+    this.legend.update();
+    this.sides[this.view.now.tab]?.update(this.model);
+    this.control.update(this.allowed, this.readOnly, this.choices);
+    const shift = this.model.maps.get(this.model.shift);
+    const past = this.view.now.scan !== null;
+    if (this.connected && !past) this.alarms.update(conditions(this.model.status, shift ? drift(shift).jumps : []), this.model.status?.scan_id ?? "");
   }
 
   notePainted() {
@@ -206,6 +256,7 @@ class App {
 
   tick() {
     showAge(this.model, this.connected ? this.model.status?.state ?? "waiting" : "disconnected");
+    this.alarms.show();
   }
 }
 
@@ -213,4 +264,3 @@ const app = new App();
 /** For tests and the curious: what the page knows. */
 /** @type {any} */ (window).liveEels = app;
 app.start();
-void TRACE_COLOURS;

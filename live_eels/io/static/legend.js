@@ -88,7 +88,7 @@ export class Legend {
       button.type = "button";
       button.className = "legend-name";
       button.title = `show or hide ${label}; shift: its mean spectrum as region ${this.view.now.roi}`;
-      button.append(swatch, ` ${this.wall.model.cluster === map ? `cluster ${label}` : label}`);
+      button.append(swatch, ` ${label}`);
       button.addEventListener("click", (e) => (e.shiftKey ? this.on.region(map, index) : this.toggle(`${map}/${label}`)));
       head.append(button);
     }

@@ -21,7 +21,7 @@ const css = (/** @type {string} */ name) => getComputedStyle(document.documentEl
 export class Plot {
   /**
    * @param {HTMLElement} host
-   * @param {{x: string, y: string, drag?: boolean, onSpan?: (span: [number, number]|null) => void, onDraw?: (u: uPlot) => void, onCursor?: (x: number|null) => void, xPoints?: boolean}} options
+   * @param {{x: string, y: string, drag?: boolean, onSpan?: (span: [number, number]|null) => void, onDraw?: (u: uPlot) => void, onCursor?: (x: number|null) => void, onPick?: (x: number) => void}} options
    */
   constructor(host, options) {
     this.host = host;
@@ -29,6 +29,7 @@ export class Plot {
     /** @type {uPlot|null} */ this.u = null;
     this.key = "";
     this.log = false;
+    this.floor = 0.5;
     /** @type {[number, number]|null} */ this.span = null;
     new ResizeObserver(() => this.resize()).observe(host);
   }
@@ -63,7 +64,7 @@ export class Plot {
   /** A log axis has no room for zero. @param {ArrayLike<number|null>} values */
   lifted(values) {
     if (!this.log) return values instanceof Float32Array ? Array.from(values, (v) => (Number.isNaN(v) ? null : v)) : values;
-    return Array.from(values, (v) => (v === null || Number.isNaN(v) ? null : Math.max(v, 0.5)));
+    return Array.from(values, (v) => (v === null || Number.isNaN(v) ? null : Math.max(v, this.floor)));
   }
 
   /** @param {[number, number]|null} span */
@@ -114,7 +115,13 @@ export class Plot {
       /** @type {any} */ ([[0, 1], ...series.slice(1).map(() => [null, null])]),
       this.host,
     );
-    this.u.over.addEventListener("dblclick", () => this.options.onSpan?.(null));
+    const { over } = this.u;
+    let pressed = NaN;
+    over.addEventListener("dblclick", () => this.options.onSpan?.(null));
+    over.addEventListener("pointerdown", (e) => (pressed = e.target === over ? e.offsetX : NaN));
+    over.addEventListener("pointerup", (e) => {
+      if (Math.abs(e.offsetX - pressed) < 4) this.options.onPick?.(/** @type {uPlot} */ (this.u).posToVal(e.offsetX, "x"));
+    });
   }
 
   /** @param {uPlot} u */

@@ -27,7 +27,7 @@ export class SpectrumPanel {
     /** @type {Map<string, string>} */ this.errors = new Map();
     this.plot = new Plot(host, {
       x: "energy loss (eV)", y: "counts", drag: true,
-      onSpan: (span) => view.set({ span }), onDraw: on.draw, onCursor: on.cursor,
+      onDraw: on.draw, onCursor: on.cursor,
     });
   }
 
@@ -132,21 +132,22 @@ export class SpectrumPanel {
     this.plot.draw(energies(axis), this.lines());
   }
 
-  /** Where and how many, in a line of text. */
-  caption() {
+  /** Where and how many, in a line of text. @param {import("./view.js").Pixel|null} place */
+  caption(place) {
     const { now } = this.view;
     const parts = [];
-    if (now.cursor) {
-      const cursor = this.answers.get("cursor");
-      const [y, x] = now.cursor;
-      const place = this.model.ny > 1 ? `(${y}, ${x})` : `pixel ${x}`;
+    const cursor = this.answers.get("cursor");
+    if (place && (cursor || now.cursor)) {
+      const [y, x] = place;
+      const at = `${now.cursor ? "" : "newest pixel "}${this.model.ny > 1 ? `(${y}, ${x})` : this.model.nx > 1 ? `pixel ${x}` : ""}`;
       const wide = now.size > 1 ? ` ${now.size} × ${now.size}` : "";
-      parts.push(`${place}${wide}${cursor && cursor.visits > cursor.n ? `, ${cursor.visits} visits` : ""}`);
+      parts.push(`${at}${wide}${cursor && cursor.visits > cursor.n ? `, ${cursor.visits} visits` : ""}`);
     }
     for (const name of ["A", "B"]) {
       const answer = this.answers.get(name);
       if (answer) parts.push(`${name}: mean of ${answer.n}${answer.n < answer.asked ? ` (of ${answer.asked})` : ""} px`);
     }
+    if (cursor?.note) parts.push(cursor.note);
     for (const [slot, error] of this.errors) if (slot !== "hover") parts.push(slot === "cursor" ? error : `${slot}: ${error}`);
     return parts.join(" · ") || "point at a map";
   }

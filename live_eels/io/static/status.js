@@ -23,6 +23,7 @@ export function duration(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
   const s = Math.max(0, Math.round(seconds));
   if (s < 60) return `${s} s`;
+  if (s >= 360_000) return `${Math.round(s / 3600)} h`;
   if (s < 3600) return `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")} min`;
   return `${Math.floor(s / 3600)}:${String(Math.floor((s % 3600) / 60)).padStart(2, "0")} h`;
 }
@@ -123,10 +124,10 @@ function recorder(status) {
     put("rec", status.recording_path ? `saved ${size(status.recording_bytes)}` : "not recording");
     box.dataset.level = status.recording_path ? "good" : "warn";
   } else {
-    const room = status.disk_left_s === null ? "" : ` · room ${duration(status.disk_left_s)}`;
-    put("rec", `${size(status.recording_bytes)}${room}`);
+    put("rec", size(status.recording_bytes));
     box.dataset.level = status.recording_complete ? "rec" : "bad";
   }
+  put("rec-room", status.disk_left_s === null ? "recording" : `rec · ${duration(status.disk_left_s)} free`);
   box.title = status.recording_path + (status.recording_complete ? "" : " (incomplete)");
 }
 

@@ -212,15 +212,16 @@ export class Tile {
     const { length, pixels } = niceLength(scale, Math.min(this.width, this.nx * this.sx) * 0.3 / this.sx);
     const pen = this.context;
     const width = pixels * this.sx;
-    const x = Math.max(this.left, 0) + 10;
-    const y = Math.min(this.top + this.ny * this.sy, this.height) - 14;
+    const u = document.body.dataset.large === "true" ? 2 : 1;
+    const x = Math.max(this.left, 0) + 10 * u;
+    const y = Math.min(this.top + this.ny * this.sy, this.height) - 14 * u;
     pen.fillStyle = "rgba(0,0,0,.65)";
-    pen.fillRect(x - 6, y - 19, width + 12, 29);
+    pen.fillRect(x - 6 * u, y - 19 * u, width + 12 * u, 29 * u);
     pen.fillStyle = "#fff";
-    pen.fillRect(x, y, width, 4);
-    pen.font = "600 12px system-ui, sans-serif";
+    pen.fillRect(x, y, width, 4 * u);
+    pen.font = `600 ${12 * u}px system-ui, sans-serif`;
     pen.textAlign = "center";
-    pen.fillText(`${length} ${units}`, x + width / 2, y - 5);
+    pen.fillText(`${length} ${units}`, x + width / 2, y - 5 * u);
     pen.textAlign = "left";
     this.canvas.dataset.scaleBar = `${length} ${units}`;
   }
