@@ -20,14 +20,19 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from live_eels import edges
+from live_eels import edges, placement
 from live_eels.kernels import background as bg
-from live_eels.kernels import prepare
+from live_eels.kernels import deconvolve, neighbours, prepare
+from live_eels.kernels.bad_channels import find_bad_channels
 from live_eels.kernels.correct import Correction
+from live_eels.kernels.windows import elastic_counts
+from live_eels.other_pixels import EdgeTracks, Sums
 from live_eels.spectra import Chunk, EnergyAxis, Prepared, Scan, Signal, WindowError
 
 Window = tuple[float, float]
 BackgroundName = Literal["auto", "power_law", "power_law_log_log", "exponential", "none"]
+
+_LEAST_LOOKED_AT = 8  # pixels whose sum may show a bad channel
 
 
 class PreprocessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,6 +76,12 @@ class PreprocessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         Core-loss channels known to be bad; bridged from their neighbours.
     find_bad_channels
         Also bridge channels that stick out of, or drop from, the mean spectrum.
+    deconvolve
+        ``fourier_ratio``: plural scattering is taken out of the background-subtracted window
+        with the low loss of the same pixel.
+    resolution_ev
+        Full width of the Gaussian that deconvolution keeps as resolution; None: that of the
+        pixel's own zero-loss peak.
     saturation_counts
         Raw counts at which the detector saturates; None: the top of its integer type.
     least_zlp_counts
@@ -92,6 +103,8 @@ class PreprocessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     spikes_sigma: Annotated[float, Meta(ge=0, le=100)] = 5.5
     dead_channels: tuple[int, ...] = ()
     find_bad_channels: bool = True
+    deconvolve: Literal["none", "fourier_ratio"] = "none"
+    resolution_ev: Annotated[float, Meta(gt=0, le=100)] | None = None
     saturation_counts: Annotated[float, Meta(gt=0)] | None = None
     least_zlp_counts: Annotated[float, Meta(ge=1)] = 30.0
     least_window_counts: Annotated[float, Meta(ge=0)] = 20.0
@@ -116,7 +129,10 @@ class Preprocessor:
     background_window
         Fit channels of ``axis``, or None where no background is taken.
     low_axis
-        Energy axis of the prepared low loss (zero-loss peak at 0 eV), or None.
+        Energy axis of the prepared low loss (zero-loss peak at 0 eV), or None. A core loss that
+        holds 0 eV itself is its own low loss.
+    bad_channels
+        Raw core-loss channels that are bridged, int32, sorted.
 
     Raises
     ------
@@ -129,20 +145,43 @@ class Preprocessor:
         self.settings = settings = settings or PreprocessSettings()
         core, low = scan.core, scan.low
         given = core.axis
+        if given.size < 16:
+            raise WindowError(f"an energy axis of {given.size} channels is too short (16)")
         self.axis = EnergyAxis(
             given.offset_ev + settings.core_offset_ev, given.dispersion_ev, given.size
         )
-        if given.size < 16:
-            raise WindowError(f"an energy axis of {given.size} channels is too short (16)")
-        known = _edges_asked(settings, self.axis)
-        self.window = _window(settings, known, self.axis)
-        self.background_window = _background_window(settings, known, self.window, self.axis)
-        self.low_axis = low.axis if low is not None else None
+        known = placement.edges_on(settings.edges, self.axis)
+        self.window = placement.analysis_window(settings.window_ev, known, self.axis)
+        self.background_window = None
+        if settings.background != "none":
+            self.background_window = placement.fit_window(
+                settings.background_ev,
+                settings.window_ev,
+                known,
+                self.window,
+                self.axis,
+                required=settings.background != "auto",
+                power_law=settings.background != "exponential",
+            )
         self._fit = self._make_fit()
         self._core = self._correction(core, settings.spikes_sigma)
         self._low = self._correction(low, 0.0) if low is not None else None
-        self._zlp = _zlp_source(settings, core, low)
-        self.spikes_found = 0
+        self._zlp: Literal["low", "core"] | None = self._zlp_source()
+        self.low_axis = low.axis if low is not None else None
+        if self._zlp == "core":
+            self.low_axis = self.axis
+        if settings.deconvolve != "none" and self.low_axis is None:
+            raise WindowError("deconvolution needs a low-loss signal; this scan has none")
+        self._given_bad = self._core.bad
+        self._learn = Sums(scan.pixels, core.axis.size)
+        self._tracks = self._edge_tracks(known) if settings.align == "edge" else None
+        self._frozen = False
+        self._changed = False
+
+    @property
+    def bad_channels(self) -> NDArray[np.int32]:
+        """Raw core-loss channels that are bridged, int32, sorted."""
+        return self._core.bad
 
     def _make_fit(self) -> bg.Fit:
         channels = self.background_window
@@ -150,12 +189,9 @@ class Preprocessor:
         method = bg.LOG_LOG if name == "power_law_log_log" else bg.POISSON
         if channels is None:
             method, channels = bg.FLAT, slice(0, 2)
+        energies = self.axis.energies_ev
         return bg.make_fit(
-            method,
-            self.axis.energies_ev,
-            channels,
-            self.window,
-            logarithmic=name != "exponential",
+            method, energies, channels, self.window, logarithmic=name != "exponential"
         )
 
     def _correction(self, signal: Signal, sigmas: float) -> Correction:
@@ -184,34 +220,77 @@ class Preprocessor:
             np.float32(sigmas),
         )
 
+    def _zlp_source(self) -> Literal["low", "core"] | None:
+        """Which signal holds the zero-loss peak that spectra are aligned by."""
+        if self.settings.align not in ("auto", "zlp"):
+            return None
+        core, low = self.scan.core, self.scan.low
+        if low is not None and placement.holds_zero(low.axis):
+            return "low"
+        if placement.holds_zero(core.axis):
+            return "core"
+        if self.settings.align == "auto":
+            return None
+        signal = low or core
+        raise WindowError(
+            f"no zero-loss peak to align by: 0 eV is not inside the energy axis of "
+            f"{signal.name!r}, which runs from {signal.axis.offset_ev:g} to "
+            f"{signal.axis.end_ev:g} eV"
+        )
+
+    def _edge_tracks(self, known: tuple[edges.Edge, ...]) -> EdgeTracks:
+        names = self.settings.align_edges
+        followed = placement.edges_on(names, self.axis) if names else known
+        if not followed:
+            raise WindowError(
+                'align = "edge" needs edges to follow: name them in align_edges; the energy '
+                f"axis runs from {self.axis.offset_ev:g} to {self.axis.end_ev:g} eV"
+            )
+        reach_ev = self.settings.max_shift_ev
+        ranges = [
+            placement.search_channels(self.axis, edge.onset_ev, reach_ev) for edge in followed
+        ]
+        row = self.scan.shape[-1] if self.scan.shape else 1
+        span = self.settings.drift_pixels or max(row, 33)
+        return EdgeTracks(ranges, self.axis.dispersion_ev, self.scan.pixels, span)
+
+    def freeze(self) -> bool:
+        """Settle what was learnt over the scan, from all pixels seen, and learn no more.
+
+        Returns True if spectra would now be prepared differently than at least one of them
+        was: then they should be processed again. Call when every pixel has been processed.
+        """
+        self._look_for_bad_channels()
+        again = self._changed or self._tracks is not None or self.settings.background_pixels > 0
+        if self._tracks is not None:
+            self._tracks.settle()
+        self._frozen = True
+        return again
+
+    def _look_for_bad_channels(self) -> None:
+        """From the sum over a fixed choice of pixels, so that order and chunks do not matter."""
+        learnt = self._learn
+        if not self.settings.find_bad_channels or learnt.looked_at < _LEAST_LOOKED_AT:
+            return
+        total = (learnt.total - learnt.looked_at * self._core.dark) * self._core.scale
+        bad = find_bad_channels(total, self._given_bad)
+        if not np.array_equal(bad, self._core.bad):
+            self._changed = True
+            self._core = self._core._replace(bad=bad)
+
     def process(self, chunk: Chunk) -> Prepared:
         """Correct, align and background-subtract the spectra of ``chunk``."""
         n = len(chunk.pixels)
+        if not self._frozen and self._learn.add(chunk):
+            self._look_for_bad_channels()
         flags = np.zeros(n, np.uint8)
-        shift_ev = np.zeros(n, np.float32)
-        low = self._process_low(chunk, shift_ev, flags)
-        raw = _plain(chunk.counts)
-        counts = np.empty((n, self.axis.size), np.float32)
-        spikes = np.zeros(n, np.int32)
-        channels = np.zeros((n, prepare.MOST_SPIKES), np.int32)
-        shift = (shift_ev / self.axis.dispersion_ev).astype(np.float32)
-        prepare.prepare_core(raw, self._core, shift, counts, spikes, channels, flags)
-        width = self.window.stop - self.window.start
-        signal = np.empty((n, width), np.float32)
-        background = np.empty((n, width), np.float32)
-        quality = np.empty(n, np.float32)
-        prepare.subtract(
-            counts,
-            self._fit,
-            np.empty((0, 2)),
-            self.window.start,
-            self.settings.least_window_counts,
-            signal,
-            background,
-            quality,
-            flags,
-        )
-        self.spikes_found += int(spikes.sum())
+        low, shift_ev, width_ev = self._prepare_low(chunk, flags)
+        counts, spikes = self._prepare_core(chunk, shift_ev, flags)
+        signal, background, quality = self._subtract(chunk.pixels, counts, flags)
+        if self._zlp == "core":
+            low = counts
+        if self.settings.deconvolve != "none" and low is not None and width_ev is not None:
+            signal = self._deconvolved(signal, low, width_ev)
         return Prepared(
             scan=chunk.scan,
             pixels=chunk.pixels,
@@ -224,43 +303,121 @@ class Preprocessor:
             flags=flags,
             low=low,
             low_axis=self.low_axis if low is not None else None,
+            zlp_width_ev=width_ev,
+            fit_quality=quality,
+            spikes=spikes,
         )
 
-    def _process_low(
-        self, chunk: Chunk, shift_ev: NDArray[np.float32], flags: NDArray[np.uint8]
-    ) -> NDArray[np.float32] | None:
-        source = self._zlp
-        raw = chunk.low if self._low is not None else None
-        correction = self._low
-        if source == "core":
-            raw, correction = chunk.counts, self._core
-        if raw is None or correction is None:
-            if source == "low":
+    def _prepare_low(
+        self, chunk: Chunk, flags: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32], NDArray[np.float32] | None]:
+        """Aligned low loss, shift in eV and peak width in eV."""
+        n = len(chunk.pixels)
+        none = np.zeros(n, np.float32)
+        if self._zlp == "core":
+            raw, correction, axis = chunk.counts, self._core, self.axis
+        elif chunk.low is not None and self._low is not None and self.low_axis is not None:
+            raw, correction, axis = chunk.low, self._low, self.low_axis
+        else:
+            if self._zlp is not None:
                 flags |= prepare.NO_ZLP
-            return None
-        axis = self.axis if source == "core" or self.low_axis is None else self.low_axis
-        low = np.empty(raw.shape, np.float32)
-        shift = np.empty(len(raw), np.float32)
-        width = np.empty(len(raw), np.float32)
-        zero = -axis.offset_ev / axis.dispersion_ev
-        reach = self.settings.max_shift_ev / axis.dispersion_ev
-        search = (int(max(zero - reach, 0)), int(min(max(zero + reach, 0) + 1, axis.size)))
-        found = np.zeros(len(raw), np.uint8)
+            return None, none, None
+        aligned = np.empty(raw.shape, np.float32)
+        shift, width = np.empty(n, np.float32), np.empty(n, np.float32)
+        found = np.zeros(n, np.uint8)
         prepare.prepare_low(
             _plain(raw),
             correction,
-            search,
-            zero,
+            placement.search_channels(axis, 0.0, self.settings.max_shift_ev),
+            -axis.offset_ev / axis.dispersion_ev,
             self.settings.least_zlp_counts,
-            low,
+            aligned,
             shift,
             width,
             found,
         )
-        if source is not None:
-            flags |= found & np.uint8(prepare.NO_ZLP)
-            shift_ev[:] = shift * axis.dispersion_ev
-        return low
+        width *= np.float32(axis.dispersion_ev)
+        if self._zlp is None:
+            return aligned, none, width
+        flags |= found & np.uint8(prepare.NO_ZLP)
+        if self._zlp == "low":
+            flags |= found & np.uint8(prepare.SATURATED)
+        return aligned, shift * np.float32(axis.dispersion_ev), width
+
+    def _prepare_core(
+        self, chunk: Chunk, shift_ev: NDArray[np.float32], flags: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Aligned core loss and its spikes; ``shift_ev`` is filled when edges are followed."""
+        n = len(chunk.pixels)
+        per_ev = np.float32(1.0 / self.axis.dispersion_ev)
+        counts = np.empty((n, self.axis.size), np.float32)
+        found = np.zeros(n, np.int32)
+        channels = np.zeros((n, prepare.MOST_SPIKES), np.int32)
+        prepare.prepare_core(
+            _plain(chunk.counts), self._core, shift_ev * per_ev, counts, found, channels, flags
+        )
+        if self._tracks is not None:
+            shift_ev[:] = self._tracks.shift_ev(chunk.pixels, counts, learn=not self._frozen)
+            moved = np.empty_like(counts)
+            prepare.shift_rows(counts, shift_ev * per_ev, moved)
+            counts = moved
+        rows = np.repeat(np.arange(n), found)
+        columns = channels[np.arange(prepare.MOST_SPIKES) < found[:, None]]
+        spikes = np.column_stack([np.asarray(chunk.pixels)[rows], columns]).astype(np.int64)
+        return counts, spikes
+
+    def _subtract(
+        self, pixels: NDArray[np.int64], counts: NDArray[np.float32], flags: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Signal and background in the window, and the fit's reduced chi-square."""
+        n, width = len(pixels), self.window.stop - self.window.start
+        signal, background = np.empty((n, width), np.float32), np.empty((n, width), np.float32)
+        quality = np.empty(n, np.float32)
+        given = np.empty((0, 2))
+        radius = self.settings.background_pixels
+        if radius > 0 and self._fit.method == bg.POISSON:
+            given = np.empty((n, 2))
+            sums = self._learn.fit_sums(self.scan.pixels)
+            if not self._frozen:
+                own = np.empty((n, 2))
+                prepare.sum_fit(counts, self._fit, own)
+                sums[pixels] = own
+            row = self.scan.shape[-1] if self.scan.shape else 1
+            neighbours.local_slopes(sums, pixels, row, radius, self._fit, given)
+        prepare.subtract(
+            counts,
+            self._fit,
+            given,
+            self.window.start,
+            self.settings.least_window_counts,
+            signal,
+            background,
+            quality,
+            flags,
+        )
+        return signal, background, quality
+
+    def _deconvolved(
+        self,
+        signal: NDArray[np.float32],
+        low: NDArray[np.float32],
+        width_ev: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        axis = self.low_axis
+        assert axis is not None
+        zero = round(-axis.offset_ev / axis.dispersion_ev)
+        elastic = np.empty(len(low), np.float32)
+        total, cut = np.empty_like(elastic), np.empty_like(elastic)
+        per_ev = 1.0 / axis.dispersion_ev
+        elastic_counts(low, zero, width_ev * np.float32(per_ev), 10.0 * per_ev, elastic, total, cut)
+        matched, origin = deconvolve.match_dispersion(
+            low, axis.offset_ev, axis.dispersion_ev, self.axis.dispersion_ev
+        )
+        kept = width_ev
+        if self.settings.resolution_ev is not None:
+            kept = np.full_like(width_ev, self.settings.resolution_ev)
+        width = kept / np.float32(self.axis.dispersion_ev)
+        return deconvolve.fourier_ratio(signal, matched, origin, width, elastic)
 
 
 def _plain(counts: NDArray[Any]) -> NDArray[Any]:
@@ -268,95 +425,3 @@ def _plain(counts: NDArray[Any]) -> NDArray[Any]:
     if counts.dtype in (np.uint16, np.float32):
         return np.ascontiguousarray(counts)
     return np.ascontiguousarray(counts, dtype=np.float32)
-
-
-def _edges_asked(settings: PreprocessSettings, axis: EnergyAxis) -> tuple[edges.Edge, ...]:
-    if not settings.edges:
-        return edges.guess(axis)
-    asked = []
-    for name in settings.edges:
-        try:
-            edge = edges.find(name)
-        except edges.EdgeError as error:
-            raise WindowError(str(error)) from error
-        if not axis.offset_ev <= edge.onset_ev <= axis.end_ev:
-            raise WindowError(
-                f"the edge {name} begins at {edge.onset_ev:g} eV, outside the energy axis, "
-                f"which runs from {axis.offset_ev:g} to {axis.end_ev:g} eV"
-            )
-        asked.append(edge)
-    return tuple(sorted(asked, key=lambda edge: edge.onset_ev))
-
-
-def _window(settings: PreprocessSettings, known: tuple[edges.Edge, ...], axis: EnergyAxis) -> slice:
-    if settings.window_ev is not None:
-        return axis.window(*settings.window_ev)
-    if not known:
-        return slice(0, axis.size)
-    end = max(edge.signal_ev[1] for edge in known)
-    return axis.window(max(known[0].onset_ev - 10.0, axis.offset_ev), min(end, axis.end_ev))
-
-
-def _background_window(
-    settings: PreprocessSettings, known: tuple[edges.Edge, ...], window: slice, axis: EnergyAxis
-) -> slice | None:
-    name = settings.background
-    if name == "none":
-        return None
-    if settings.background_ev is not None:
-        channels = axis.window(*settings.background_ev)
-    else:
-        if settings.window_ev is None and known:
-            low_ev, high_ev = known[0].fit_on(axis)
-        else:
-            high_ev = axis.offset_ev + (window.start - 2) * axis.dispersion_ev
-            low_ev = max(high_ev - min(max(0.08 * high_ev, 8.0), 60.0), axis.offset_ev)
-        room = high_ev - low_ev >= 7.5 * axis.dispersion_ev
-        if not room and name == "auto":
-            return None
-        if not room:
-            raise WindowError(
-                f"no room to fit a background: the edge window begins at "
-                f"{axis.offset_ev + window.start * axis.dispersion_ev:g} eV and the energy axis "
-                f"runs from {axis.offset_ev:g} to {axis.end_ev:g} eV; set background_ev, or "
-                f'background = "none"'
-            )
-        channels = axis.window(low_ev, high_ev)
-    if channels.stop - channels.start < 3:
-        raise WindowError(
-            f"a background needs 3 channels to be fitted, background_ev holds "
-            f"{channels.stop - channels.start} of {axis.dispersion_ev:g} eV"
-        )
-    start_ev = axis.offset_ev + channels.start * axis.dispersion_ev
-    if start_ev <= 0 and name != "exponential":
-        if name == "auto" and settings.background_ev is None:
-            return None
-        raise WindowError(
-            f"a power law needs energies above 0 eV; the fit window begins at {start_ev:g} eV"
-        )
-    return channels
-
-
-def _zlp_source(
-    settings: PreprocessSettings, core: Signal, low: Signal | None
-) -> Literal["low", "core"] | None:
-    """Which signal holds the zero-loss peak that spectra are aligned by."""
-    if settings.align not in ("auto", "zlp"):
-        return None
-
-    def holds_zero(signal: Signal) -> bool:
-        axis = signal.axis
-        return axis.offset_ev <= -2 * axis.dispersion_ev and axis.end_ev > 0
-
-    if low is not None and holds_zero(low):
-        return "low"
-    if holds_zero(core):
-        return "core"
-    if settings.align == "zlp":
-        signal = low or core
-        raise WindowError(
-            f"no zero-loss peak to align by: 0 eV is not inside the energy axis of "
-            f"{signal.name!r}, which runs from {signal.axis.offset_ev:g} to "
-            f"{signal.axis.end_ev:g} eV"
-        )
-    return None

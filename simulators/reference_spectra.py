@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from live_eels.spectra import EnergyAxis
 
-FWHM_EV = 0.3
+FWHM_EV = 0.15
 AXIS = EnergyAxis(430.0, 0.1, 4000)
 STANDS_FOR = {
     "Ti4+": "SrTiO3",
