@@ -293,7 +293,7 @@ def _overrides(
     for option in options:
         target, equals, value = option.partition("=")
         section, dot, key = target.strip().partition(".")
-        if not (equals and dot and key):
+        if not (equals and dot and section and key):
             raise ConfigError(f"--set {option}: write it as section.key=value")
         found.append((section, key, _value(value.strip()), "option"))
     return found

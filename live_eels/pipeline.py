@@ -33,6 +33,9 @@ from live_eels.spectra import (
 SETTLE_PIXELS = 1024
 """Pixels of a block in which the final pass runs; fixed, so that its result is too."""
 
+CAPTURED = 0.9
+"""A component is new when less of it than this lies in the basis before."""
+
 Values = dict[str, NDArray[np.float32]]
 
 
@@ -101,6 +104,8 @@ class Pipeline:
         self.loadings = np.full((self.scan.pixels, self.pca.width), np.nan, np.float32)
         self._block: list[NDArray[np.float32]] = []
         self._waiting = 0
+        self._since_turn: list[NDArray[np.int64]] = []
+        self._outdated: list[NDArray[np.int64]] = []
         self._shown = (-1, -1, 0)
         self._next_pixel = 0
         self._out_of_order = False
@@ -218,6 +223,7 @@ class Pipeline:
         with self._timed("decompose"):
             loadings = self.pca.transform(spectra)
             self.loadings[chunk.pixels] = loadings
+            self._since_turn.append(chunk.pixels)
         with self._timed("cluster"):
             cluster = self.kmeans.predict(loadings)
         maps: Values = {
@@ -276,6 +282,20 @@ class Pipeline:
             rotation, offset = turned
             self.loadings = self.loadings @ rotation + offset
             self.kmeans.rebase(rotation, offset, self.pca.factors, self.pca.components)
+            captured = (rotation[:, : self.components] ** 2).sum(axis=0)
+            if captured.size and captured.min() < CAPTURED:
+                self._outdated += self._since_turn
+            self._since_turn = []
+
+    def take_outdated(self) -> NDArray[np.int64]:
+        """Pixels to process again (without learning) when there is time.
+
+        Loadings follow a turn of the basis as far as the basis before could express them. What
+        came just before a component was found did not have it: those pixels' own counts are
+        needed again. int64 ``(pixel,)``; empty after they were taken.
+        """
+        outdated, self._outdated = self._outdated, []
+        return np.concatenate(outdated) if outdated else np.empty(0, np.int64)
 
     def _labels(
         self, prepared: Prepared, loadings: NDArray[np.float32], cluster: NDArray[np.int16]

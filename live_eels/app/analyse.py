@@ -8,11 +8,13 @@ Commands that touch the analysis run here, between chunks.
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,9 +22,10 @@ from numpy.typing import NDArray
 
 from live_eels.app.queues import Closed, Edge
 from live_eels.app.receive import Item
+from live_eels.app.record import unused_path
 from live_eels.app.session import Session
 from live_eels.io.publisher import Publisher
-from live_eels.io.recorder import RecorderError
+from live_eels.io.recorder import Recorder, RecorderError
 from live_eels.maps import MapBoard
 from live_eels.pipeline import Pipeline
 from live_eels.spectra import Chunk, ChunkResult, Scan, ScanEnd
@@ -49,6 +52,8 @@ class AnalyseThread:
         Where results go, or None.
     rate_hz
         Snapshots per second, at most.
+    folder
+        Where recordings are kept.
     on_finished
         Called with a session whose last map is made.
     """
@@ -59,11 +64,12 @@ class AnalyseThread:
         make_pipeline: Callable[[Session], Pipeline],
         publisher: Publisher | None,
         rate_hz: float,
+        folder: Path,
         on_finished: Callable[[Session], None],
     ) -> None:
         self._inbox, self._make_pipeline = inbox, make_pipeline
         self._publisher, self._rate_hz = publisher, rate_hz
-        self._on_finished = on_finished
+        self._folder, self._on_finished = folder, on_finished
         self._commands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._sessions: list[Session] = []
         self._snapshot_due_s = 0.0
@@ -154,6 +160,9 @@ class AnalyseThread:
             session.analysed += len(chunk.pixels)
             session.last_shift_ev = float(result.maps["shift"][-1])
         self._land(session, board, pipeline, result)
+        outdated = pipeline.take_outdated()
+        if session.recorder is not None:
+            session.owed.add(outdated, learn=False)
         if np.isfinite(chunk.received_s):
             session.lags_s.append(time.monotonic() - chunk.received_s)
 
@@ -244,12 +253,21 @@ class AnalyseThread:
         recorder = session.recorder
         if recorder is None:
             return
+        if not session.keep:
+            return
         try:
-            if session.keep:
-                counters = asdict(session.counters) | {"shed": session.shed}
-                recorder.finish(end, session.snapshot, counters)
-        except RecorderError as error:
+            counters = asdict(session.counters) | {"shed": session.shed}
+            recorder.finish(end, session.snapshot, counters)
+            if session.temporary is not None:  # the user changed their mind while it ran
+                self._keep_after_all(session, recorder)
+        except (RecorderError, OSError) as error:
             session.problem(str(error))
+
+    def _keep_after_all(self, session: Session, recorder: Recorder) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = unused_path(self._folder, recorder.path.stem)
+        shutil.copyfile(recorder.path, path)
+        session.path = path
 
     # Showing
 
@@ -259,6 +277,7 @@ class AnalyseThread:
         assert pipeline is not None
         assert board is not None
         start_s = time.monotonic()
+        board.announce(pipeline.specs)
         board.refresh(pipeline.refreshed())
         snapshot = board.snapshot(pipeline.curves(), pipeline.scree, pipeline.components)
         session.snapshot = replace(snapshot)

@@ -8,10 +8,10 @@ them in order, and answers questions about them from any thread.
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -107,6 +107,7 @@ class Engine:
             self._make_pipeline,
             self.publisher,
             config.publish.rate_hz,
+            Path(config.record.folder),
             self._finished,
         )
         self._status = StatusMaker(self)
@@ -137,14 +138,18 @@ class Engine:
         return ended
 
     def _analyse(self) -> None:
-        warm_up(self.config, self.models)
-        self.analyse.run()
-        if self.publisher is not None:
-            self.publisher.close()
-        self.ended.set()
+        try:
+            warm_up(self.config, self.models)
+            self.analyse.run()
+        finally:
+            if self.publisher is not None:
+                self.publisher.close()
+            for session in self.sessions:
+                self._let_go(session)
+            self.ended.set()
 
     def _guard(self, run: Callable[[], None]) -> None:
-        """Run a thread; one that raises ends the engine with its exception."""
+        """Run a thread; one that raises ends the engine, and ``join`` raises its exception."""
         try:
             run()
         except BaseException as error:
@@ -153,7 +158,6 @@ class Engine:
             self.to_analyse.close()
             self.receive.stop()
             self.ended.set()
-            raise
 
     # Scans
 
@@ -169,23 +173,27 @@ class Engine:
         return make_pipeline(session, self.config, self.models)
 
     def _finished(self, session: Session) -> None:
-        session.pipeline = None if session is not self.current else session.pipeline
         for old in self.sessions:
-            if old.finished and old is not self.current and old.recorder is not None:
-                self._forget(old)
+            if old.finished and old is not self.current:
+                old.pipeline = old.board = None
+                if not old.keep:
+                    self._let_go(old)
         self.finished_scans += 1
         for listener in self._listeners:
             listener(session)
 
-    def _forget(self, session: Session) -> None:
-        """Let go of what an earlier scan holds; its file stays if it is kept."""
+    def _let_go(self, session: Session) -> None:
+        """Close the recording of a scan nobody writes to any more; drop it if it is not kept."""
         recorder = session.recorder
-        session.pipeline = session.board = None
-        if recorder is not None and not session.keep:
-            session.recorder = None
-            recorder.discard()
-            if session.path is not None:
-                shutil.rmtree(session.path.parent, ignore_errors=True)
+        if recorder is None:
+            return
+        if session.keep and session.temporary is None:
+            recorder.close()
+            return
+        session.recorder = None
+        recorder.discard()
+        if session.temporary is not None:
+            session.temporary.rmdir()
 
     def on_finished(self, listener: Callable[[Session], None]) -> None:
         """Call ``listener`` (on the analyse thread) with each scan whose last map is made."""

@@ -62,7 +62,10 @@ class RecordThread:
 
     def _open(self, session: Session) -> None:
         try:
-            session.path = self._new_path(session)
+            folder = Path(self._settings.folder)
+            if not session.keep:
+                folder = session.temporary = Path(tempfile.mkdtemp(prefix="live_eels_"))
+            session.path = unused_path(folder, self._name(session))
             session.recorder = Recorder(
                 session.path,
                 session.scan,
@@ -72,23 +75,13 @@ class RecordThread:
         except RecorderError as error:
             self._failed(session, error)
 
-    def _new_path(self, session: Session) -> Path:
-        """Name a file that does not exist yet, in the folder of recordings or a temporary one."""
-        folder = Path(self._settings.folder)
-        if not session.keep:
-            folder = Path(tempfile.mkdtemp(prefix="live_eels_"))
-        name = self._settings.name.format(
+    def _name(self, session: Session) -> str:
+        return self._settings.name.format(
             title=session.scan.title or "scan",
             time=time.strftime("%Y-%m-%d_%H%M%S", time.localtime(session.started_unix_s)),
             number=session.number,
             id=session.scan.id,
         )
-        stem = re.sub(r"[^\w.+-]+", "_", name).strip("._")[:120] or "scan"
-        path, again = folder / f"{stem}.hspy", 1
-        while path.exists():
-            again += 1
-            path = folder / f"{stem}_{again}.hspy"
-        return path
 
     def _write(self, session: Session, chunk: Chunk) -> None:
         if session.recorder is not None:
@@ -109,3 +102,13 @@ class RecordThread:
         session.record_error = str(error)
         session.problem(f"NOT RECORDED: {error}")
         session.recorder = None
+
+
+def unused_path(folder: Path, name: str) -> Path:
+    """Path of a file that does not exist yet; whatever is odd in ``name`` becomes ``_``."""
+    stem = re.sub(r"[^\w.+-]+", "_", name).strip("._")[:120] or "scan"
+    path, again = folder / f"{stem}.hspy", 1
+    while path.exists():
+        again += 1
+        path = folder / f"{stem}_{again}.hspy"
+    return path

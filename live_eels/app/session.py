@@ -36,7 +36,8 @@ class Session:
 
     recorder: Recorder | None = None  # record; analyse from the scan's end on
     keep: bool = True  # main
-    path: Path | None = None  # record
+    path: Path | None = None  # record; analyse from the scan's end on
+    temporary: Path | None = None  # record: folder made for a scan that is not to be kept
     recorded: int = 0  # record: pixel visits on disk
     record_error: str = ""  # record
 

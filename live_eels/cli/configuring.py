@@ -53,8 +53,13 @@ config.add_command(check)
 
 @config.command()
 @path_argument
-@click.option("--source", type=click.Choice(["live_eels", "dectris", "karabo"]),
-              default="live_eels", show_default=True, help="What the detector's stream speaks.")
+@click.option(
+    "--source",
+    type=click.Choice(["live_eels", "dectris", "karabo"]),
+    default="live_eels",
+    show_default=True,
+    help="What the detector's stream speaks.",
+)
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 def new(path: Path, source: str, force: bool) -> None:
     """Write a commented configuration file to start from."""

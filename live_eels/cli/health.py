@@ -83,3 +83,30 @@ def _wrap(text: str, width: int = 76) -> list[str]:
 
     lines = [part for line in text.splitlines() for part in textwrap.wrap(line, width)]
     return lines or [""]
+
+
+@click.command()
+@click.option("--quick", is_flag=True, help="One short run of each kind: done within 45 s.")
+@click.option("--channels", default=2048, show_default=True, type=click.IntRange(128, 16_384),
+              help="Channels of a spectrum.")  # fmt: skip
+@click.option("--folder", type=click.Path(path_type=Path, file_okay=False, exists=True),
+              help="Disk to record on; by default the one for temporary files.")  # fmt: skip
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False),
+              help="Also write the figures to this file.")  # fmt: skip
+def bench(quick: bool, channels: int, folder: Path | None, json_file: Path | None) -> None:
+    """Measure how many spectra per second this computer keeps up with.
+
+    Simulated spectra are sent over ZeroMQ, analysed with everything on, and recorded, as in
+    life. Without --quick it takes about five minutes and tells more reliable figures.
+    """
+    from live_eels import bench as measuring
+
+    result = measuring.bench(
+        quick=quick,
+        channels=channels,
+        folder=folder,
+        say=lambda text: click.echo(f"  {text} ...", err=True),
+    )
+    click.echo(measuring.report(result))
+    if json_file is not None:
+        measuring.write_json(result, json_file)

@@ -1,0 +1,163 @@
+"""The pipeline: the same result however the stream was cut, no stale pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import two_phase_scan
+from sklearn.metrics import adjusted_rand_score
+
+from live_eels import models
+from live_eels.classify import Classifier
+from live_eels.cluster import ClusterSettings
+from live_eels.decompose import DecomposeSettings
+from live_eels.maps import MapBoard
+from live_eels.pipeline import Pipeline
+from live_eels.preprocess import PreprocessSettings
+from live_eels.spectra import Chunk, WindowError
+
+
+def pipeline_of(scan, **changes) -> Pipeline:
+    settings = {
+        "preprocess": PreprocessSettings(),
+        "decompose": DecomposeSettings(),
+        "cluster": ClusterSettings(),
+    }
+    return Pipeline(scan, **(settings | changes))
+
+
+def chunks_of(scan, core, low, sizes):
+    start = 0
+    while start < len(core):
+        stop = min(start + next(sizes), len(core))
+        rows = slice(start, stop)
+        pixels = np.arange(start, stop)
+        yield Chunk(scan, pixels, core[rows], None if low is None else low[rows])
+        start = stop
+
+
+def always(n):
+    while True:
+        yield n
+
+
+def settled(scan, core, low, sizes, **changes):
+    """Maps after a live scan in chunks of these sizes, settled from its recording."""
+    pipeline = pipeline_of(scan, **changes)
+    board = MapBoard(scan, pipeline.specs)
+    for chunk in chunks_of(scan, core, low, sizes):
+        result = pipeline.process(chunk)
+        board.announce(pipeline.specs)
+        board.update(result)
+        board.refresh(pipeline.refreshed())
+    for result in pipeline.settle(lambda size: chunks_of(scan, core, low, always(size))):
+        board.announce(pipeline.specs)
+        board.update(result)
+    board.refresh(pipeline.refreshed())
+    return board.snapshot().maps, pipeline
+
+
+@pytest.mark.parametrize("low", [True, False])
+def test_two_phases_are_two_clusters(low):
+    scan, core, low_counts, phase = two_phase_scan((24, 20), low=low)
+    maps, _ = settled(scan, core, low_counts, always(37))
+    assert adjusted_rand_score(phase, maps["cluster"].ravel().astype(int)) > 0.99
+
+
+def test_the_result_does_not_depend_on_how_the_stream_was_cut():
+    scan, core, low, _ = two_phase_scan((24, 20))
+    rng = np.random.default_rng(3)
+    classifier = Classifier.load(next(iter(models.shipped().values())))
+    results = [
+        settled(scan, core, low, sizes, classifier=classifier, source="denoised")[0]
+        for sizes in (always(1000), always(1), iter(rng.integers(1, 60, 1000).tolist()))
+    ]
+    for other in results[1:]:
+        assert other.keys() == results[0].keys()
+        for name, values in results[0].items():
+            np.testing.assert_array_equal(other[name], values, err_msg=name)
+
+
+def test_pixels_in_any_order_give_the_result_of_the_file():
+    scan, core, low, _ = two_phase_scan((16, 20))
+    in_order, _ = settled(scan, core, low, always(64))
+    order = np.random.default_rng(1).permutation(scan.pixels)
+    pipeline = pipeline_of(scan)
+    for start in range(0, scan.pixels, 50):
+        part = order[start : start + 50]
+        pipeline.process(Chunk(scan, part, core[part], low[part]))
+    board = MapBoard(scan, pipeline.specs)
+    for result in pipeline.settle(lambda size: chunks_of(scan, core, low, always(size))):
+        board.announce(pipeline.specs)
+        board.update(result)
+    np.testing.assert_array_equal(board.snapshot().maps["cluster"], in_order["cluster"])
+
+
+def test_no_pixel_is_stale_when_the_basis_moved():
+    """Mid-scan, early pixels stand where a fresh projection puts them, to within noise."""
+    scan, core, low, phase = two_phase_scan((40, 20))
+    order = np.argsort(phase, kind="stable")  # the second phase turns up late
+    pipeline = pipeline_of(scan)
+    board = MapBoard(scan, pipeline.specs)
+    for start in range(0, 600, 40):
+        part = order[start : start + 40]
+        result = pipeline.process(Chunk(scan, part, core[part], low[part]))
+        board.announce(pipeline.specs)
+        board.update(result)
+        board.refresh(pipeline.refreshed())
+        again = np.unique(pipeline.take_outdated())
+        if len(again):
+            chunk = Chunk(scan, again, core[again], low[again])
+            board.update(pipeline.process(chunk, learn=False))
+    seen = order[:600]
+    fresh = pipeline.process(Chunk(scan, seen, core[seen], low[seen]), learn=False)
+    shown = board.snapshot().maps
+    assert pipeline.components >= 2
+    # A pixel's own counting noise is the scale: the variance of each loading is its counts.
+    noise = np.sqrt(np.median(core[seen][:, pipeline.window].sum(axis=1)))
+    for component in (1, 2):
+        name = f"loading {component}"
+        error = np.abs(shown[name].ravel()[seen] - fresh.maps[name])
+        assert np.median(error) < noise, name
+    same = shown["cluster"].ravel()[seen] == fresh.maps["cluster"]
+    assert same.mean() > 0.98
+
+
+def test_labels_name_the_element():
+    scan, core, low, phase = two_phase_scan((12, 20))
+    classifier = Classifier.load(next(iter(models.shipped().values())))
+    maps, pipeline = settled(scan, core, low, always(64), classifier=classifier)
+    names = np.array([*classifier.card.names, "rejected"])
+    given = names[maps["label"].ravel().astype(int)]
+    element = np.array([name[:2] for name in given])
+    wanted = np.array(["Mn", "Fe"])[phase]
+    known = given != "rejected"
+    assert known.mean() > 0.5
+    assert (element == wanted)[known].mean() > 0.95
+    assert set(pipeline.elements) == {"Mn", "Fe"}
+
+
+def test_a_window_outside_the_axis_names_both_ranges():
+    scan, *_ = two_phase_scan()
+    with pytest.raises(WindowError, match=r"900 to 950 eV.*560 to 759\.5 eV"):
+        pipeline_of(scan, preprocess=PreprocessSettings(window_ev=(900.0, 950.0)))
+
+
+def test_number_of_clusters_can_be_set_mid_scan():
+    scan, core, low, _ = two_phase_scan((12, 20))
+    pipeline = pipeline_of(scan)
+    for chunk in chunks_of(scan, core, low, always(48)):
+        pipeline.process(chunk)
+    pipeline.set_clusters(4)
+    cluster = pipeline.refreshed()["cluster"]
+    assert len(np.unique(cluster[cluster >= 0])) == 4
+
+
+def test_stage_times_come_from_the_clock_that_was_given():
+    scan, core, low, _ = two_phase_scan((4, 20))
+    ticks = iter(range(10_000))
+    pipeline = pipeline_of(scan, clock=lambda: float(next(ticks)))
+    for chunk in chunks_of(scan, core, low, always(40)):
+        pipeline.process(chunk)
+    assert pipeline.stage_seconds["preprocess"] == 2
+    assert pipeline.spectra_done == scan.pixels
