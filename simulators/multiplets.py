@@ -24,6 +24,7 @@ import hashlib
 import io
 import itertools
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +108,8 @@ def sticks(point: Point) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     final = [v * point.slater for _, v in atom["slater_n"]]
     final[0] = 0.0
     field = edrixs.cf_tetragonal_d(point.ten_dq_ev, point.tetragonal_ev / 4, point.tetragonal_ev)
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the solver still is the simplest
         energy_i, energy_n, dipole = edrixs.ed_1v1c_py(
             ("d", "p"),
             v_soc=(atom["v_soc_i"][0], atom["v_soc_n"][0]),

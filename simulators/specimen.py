@@ -42,7 +42,9 @@ def amounts(scene: Scene, y_nm: Field, x_nm: Field, seed: int) -> Field:
     extent = extent_nm(scene)
     probe = max(scene.microscope.probe_nm, 1e-3)
     for number, shape in enumerate(scene.shapes):
-        rng = np.random.default_rng([seed, number, 0x5EC])
+        # layers bend alike, so that neighbours neither gape nor overlap
+        own = 0 if isinstance(shape, Layer) else number + 1
+        rng = np.random.default_rng([seed, own, 0x5EC])
         painted = _painted(shape, y_nm, x_nm, extent, probe, rng)
         if isinstance(shape, Hole | Ramp):
             out *= painted[""][:, None]

@@ -1,7 +1,7 @@
 """What is true of a simulated scan: maps, and the visits they sum up.
 
-Lives here: making the maps from what lay under the beam, and rebuilding the noise-free spectra
-from them. Storing them beside a recording is at the end, and is the only file access.
+Lives here: making the maps from what lay under the beam. ``truth_file.py`` stores them,
+``acquire.reconstruct`` rebuilds the noise-free spectra from them.
 """
 
 from __future__ import annotations
@@ -153,3 +153,10 @@ def truth_path(recording: str | Path) -> Path:
     """Where the truth of a recording lies: ``scan.hspy`` has ``scan.truth.hspy``."""
     path = Path(recording)
     return path.with_name(f"{path.stem}.truth.hspy")
+
+
+def save(truth: Truth, scan: Scan, path: str | Path, scene: Scene | None = None) -> None:
+    """Store the truth at ``path``; see ``truth_file.save``."""
+    from live_eels.simulators.truth_file import save as write  # needs h5py, which truth does not
+
+    write(truth, scan, path, scene)
