@@ -82,6 +82,12 @@ class MapBoard:
             self._changed[name] = self.version
         self._dirty.clear()
         return MapSnapshot(
-            self.scan, self.version, dict(self._specs), dict(self._taken), dict(self._changed),
-            curves or {}, scree, components,
-        )  # fmt: skip
+            self.scan,
+            self.version,
+            dict(self._specs),
+            {name: self._taken[name] for name in self._specs},
+            {name: self._changed[name] for name in self._specs},
+            curves or {},
+            scree,
+            components,
+        )

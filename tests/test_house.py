@@ -1,0 +1,113 @@
+"""The house: light imports, a wheel that holds everything, examples that are true."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def run_python(code: str, cwd: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_importing_live_eels_costs_numpy_and_nothing_else(tmp_path):
+    heavy = ["numba", "onnxruntime", "h5py", "zmq", "sklearn", "scipy", "aiohttp", "msgspec"]
+    code = f"import live_eels, sys; print([m for m in {heavy} if m in sys.modules])"
+    assert run_python(code, tmp_path).strip() == "[]"
+
+
+def test_help_loads_no_compiler_and_no_model_runtime(tmp_path):
+    code = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from live_eels.cli import cli\n"
+        "assert CliRunner().invoke(cli, ['--help']).exit_code == 0\n"
+        "print([m for m in ('numba', 'onnxruntime', 'h5py', 'zmq') if m in sys.modules])"
+    )
+    assert run_python(code, tmp_path).strip() == "[]"
+
+
+@pytest.fixture(scope="module")
+def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Names in a wheel built from this tree."""
+    out = tmp_path_factory.mktemp("wheel")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(out), str(ROOT)],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = out.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+def test_the_wheel_holds_page_models_scenes_and_data(wheel_names):
+    needed = {
+        "live_eels/py.typed",
+        "live_eels/io/static/index.html",
+        "live_eels/io/static/vendor/uPlot.esm.js",
+        "live_eels/io/static/vendor/uPlot.LICENSE",
+        "live_eels/simulators/scenes/core_shell.toml",
+        "live_eels/simulators/lineshapes.npz",
+    }
+    assert needed <= wheel_names
+
+
+def test_every_data_file_of_the_tree_is_in_the_wheel(wheel_names):
+    tracked = subprocess.run(
+        ["git", "ls-files", "live_eels", "simulators", "models"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    wanted = set()
+    for name in tracked.stdout.splitlines():
+        if (ROOT / name).exists():
+            wanted.add(name if name.startswith("live_eels/") else f"live_eels/{name}")
+    assert wanted <= wheel_names
+
+
+def test_no_stray_top_level_modules_in_the_wheel(wheel_names):
+    tops = {name.split("/")[0] for name in wheel_names}
+    assert {t for t in tops if not t.endswith(".dist-info")} == {"live_eels"}
+
+
+def test_versions_agree():
+    import live_eels
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == live_eels.__version__
+    assert f"version: {live_eels.__version__}" in (ROOT / "CITATION.cff").read_text()
+    assert f"## [{live_eels.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_command_can_be_imported_and_explains_itself():
+    from live_eels.cli import lazy_types
+
+    for name, command in lazy_types().items():
+        assert command is not None, name
+        assert command.help, name
+
+
+def test_the_top_level_holds_what_was_agreed():
+    agreed = {
+        "pyproject.toml", "live_eels", "models", "tests", "simulators", "README.md", "LICENSE",
+        "CITATION.cff", "CHANGELOG.md",
+    }  # fmt: skip
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if tracked.returncode:
+        pytest.skip("not a git checkout")
+    tops = {name.split("/")[0] for name in tracked.stdout.splitlines()}
+    assert {top for top in tops if not top.startswith(".")} == agreed
