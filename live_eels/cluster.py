@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
 from live_eels.kernels.kmeans import UNKNOWN, agree, gather, nearest
 from live_eels.kernels.lloyd import (
@@ -31,9 +32,14 @@ from live_eels.kernels.lloyd import (
     halves,
     matched,
     moments,
+    one_by_one,
     separation,
     settle,
 )
+
+FAINT = 0.1
+"""A pixel is faint when its counts leave its composition uncertain by this much. Faint pixels
+are not blown up to the size of bright ones; dark ones gather near zero."""
 
 OUTLIER = -1
 """Cluster number of a pixel that is like none of the clusters."""
@@ -128,7 +134,9 @@ class OnlineKMeans:
         self._reservoir: NDArray[np.float32] | None = None
         self._offered = 0
         self._factors: NDArray[np.float32] | None = None
+        self._shape = np.zeros(0, np.float32)  # the mean spectrum, with area 1
         self._components: int | None = None
+        self._noise = (1.0, 0.0)
         self._next_refit = 0
         self.centres = np.zeros((0, 0), np.float32)
         self.spread = np.zeros(0, np.float32)
@@ -225,11 +233,14 @@ class OnlineKMeans:
         label = self._reservoir_labels()
         if factors is not None:
             self._factors = np.array(factors, np.float32)
+            mean = np.abs(self._factors[0])
+            self._shape = mean / max(float(mean.sum()), 1e-30)
         if components is not None:
             self._components = components
         if self._reservoir is None:
             return
         self._reservoir = self._reservoir @ rotation + offset
+        self._measure_noise()
         if label is not None:
             self._take(moments(*self._features(self._reservoir), label, len(self.centres)))
         self._refit()
@@ -273,23 +284,44 @@ class OnlineKMeans:
             return np.ascontiguousarray(used), np.ones(len(used), np.float32)
         factors = self._factors[:n]
         area = loadings @ self._factors.sum(axis=1)
-        area = np.where(area > 0, area, np.nan)
+        per_count, fixed = self._noise
         kind = self.settings.normalise
-        size = area
+        faint = (per_count + np.sqrt(per_count**2 + 4 * FAINT**2 * fixed)) / (2 * FAINT**2)
+        size = np.maximum(area, 0.0) + faint
         if kind == "scores":
             size = np.ones_like(area)
         elif kind == "l2":
-            size = np.sqrt(np.einsum("ij,ij->i", used @ (factors @ factors.T), used))
+            norm = np.einsum("ij,ij->i", used @ (factors @ factors.T), used)
+            size = np.sqrt(norm) + faint * np.sqrt(np.sum(self._shape**2))
         elif kind == "max":
-            size = (used @ _binned(factors)).max(axis=1, initial=0.0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            values, variance = used / size[:, None], area / size**2
+            top = (used @ _binned(factors)).max(axis=1, initial=0.0)
+            size = top + faint * self._shape.max()
+        values = used / size[:, None]
+        variance = (per_count * np.maximum(area, 0.0) + fixed) / size**2
         if kind == "derivative":
             slopes = np.diff(_binned(factors).astype(np.float64), axis=1)
             square = slopes @ slopes.T
             metric = np.linalg.cholesky(square + 1e-9 * np.trace(square) * np.eye(n))
             values, variance = values @ metric, variance * (np.trace(square) / n)
         return np.ascontiguousarray(values, np.float32), np.asarray(variance, np.float32)
+
+    def _measure_noise(self) -> None:
+        """Noise of a loading as variance per count and a fixed part (readout).
+
+        The spare loadings hold nothing but noise, so their mean square, fitted against the
+        pixels' counts, tells both parts.
+        """
+        rows = self._reservoir_or_none()
+        n = self._components or rows.shape[1]
+        if self._factors is None or len(rows) < 8 or rows.shape[1] - n < 2:
+            return
+        spare = rows[:, n + (rows.shape[1] - n) // 2 :].astype(np.float64)
+        area = np.maximum(rows @ self._factors.sum(axis=1), 0.0).astype(np.float64)
+        square = np.mean(spare**2, axis=1)
+        level = area + 1.0
+        for _ in range(5):
+            self._noise = _line(area, square, level)
+            level = np.maximum(self._noise[0] * area + self._noise[1], 1e-6 * (area.mean() + 1))
 
     def _nearest(self, values: Values, variance: Values) -> tuple[NDArray[np.int16], Values]:
         label = np.full(len(values), UNKNOWN, np.int16)
@@ -363,6 +395,7 @@ class OnlineKMeans:
     def _refit(self) -> None:
         """Settle on the reservoir; split, merge, revive; keep numbers."""
         self._next_refit = self._absorbed + max(int(self._absorbed * self.settings.growth), 16)
+        self._measure_noise()
         values, variance = self._features(self._reservoir_or_none())
         known = np.isfinite(values).all(axis=1) & np.isfinite(variance)
         if not known.any():
@@ -388,49 +421,71 @@ class OnlineKMeans:
             before = label
             if len(np.unique(label)) == k:
                 best = misfit - 0.02 * len(values)
-        for _ in range(3):
-            fresh, misfit = settle(values, variance, far_apart(values, variance, k, rng))
+        starts = [far_apart(values, variance, k, rng) for _ in range(3)]
+        starts.append(one_by_one(values, variance, k))
+        for start in starts:
+            fresh, misfit = settle(values, variance, start)
             if misfit < best:
                 best = misfit
                 label = fresh if before is None else matched(fresh, before)
         return label
 
     def _free(self, values: Values, variance: Values) -> NDArray[np.int16]:
-        """Settle, then split and merge until pixels and number of clusters agree."""
-        now = self._now(values.shape[1])
+        """Settle, split what falls in two, then merge what does not stand apart."""
         label = np.zeros(len(values), np.int16)
+        now = self._now(values.shape[1])
         if now is not None:
             label, _ = settle(values, variance, now)
-        wanted = self.settings.separation
-        for _ in range(8):
-            before = len(np.unique(label))
-            for number in np.unique(label):
-                parts = halves(values, variance, label == number, self.settings.min_pixels)
-                room = len(np.unique(label)) < self.settings.max_clusters
-                if parts and room and separation(values, variance, *parts) > wanted:
-                    label[min(parts, key=lambda part: int(part.sum()))] = free_number(label)
-            after = len(np.unique(label))
-            label, _ = settle(
-                values, variance, moments(values, variance, label, int(label.max()) + 1)
-            )
-            pair = closest_pair(values, variance, label, 0.85 * wanted)
+        waiting = np.unique(label).tolist()
+        while waiting and len(np.unique(label)) < self.settings.max_clusters:
+            number = waiting.pop()
+            split = self._split(values, variance, label, number)
+            if split is not None:
+                label, fresh = split
+                waiting += [number, fresh]
+        while True:
+            pair = closest_pair(values, variance, label, 0.85 * self.settings.separation)
+            small = self._small(label)
             if pair is not None:
                 label[label == pair[1]] = pair[0]
-            elif after == before:
-                break
-        return self._without_specks(values, variance, label)
+            elif small is None:
+                return label
+            now = moments(values, variance, label, int(label.max()) + 1)
+            if pair is None:
+                now.centres[small] = np.nan
+            label, _ = settle(values, variance, now)
 
-    def _without_specks(
-        self, values: Values, variance: Values, label: NDArray[np.int16]
-    ) -> NDArray[np.int16]:
-        """Give up clusters with too few pixels, unless none has enough."""
+    def _split(
+        self, values: Values, variance: Values, label: NDArray[np.int16], number: int
+    ) -> tuple[NDArray[np.int16], int] | None:
+        """Split one cluster if its parts stand apart, and still do when all have settled."""
+        least, wanted = self.settings.min_pixels, self.settings.separation
+        parts = halves(values, variance, label == number, least)
+        if parts is None or separation(values, variance, *parts) < wanted:
+            return None
+        fresh, trial = free_number(label), label.copy()
+        trial[min(parts, key=lambda part: int(part.sum()))] = fresh
+        start = moments(values, variance, trial, int(trial.max()) + 1)
+        trial, _ = settle(values, variance, start)
+        old, new = trial == number, trial == fresh
+        if min(old.sum(), new.sum()) < least or separation(values, variance, old, new) < wanted:
+            return None
+        return trial, fresh
+
+    def _small(self, label: NDArray[np.int16]) -> int | None:
+        """Find a cluster with too few pixels, unless it is the only one."""
         numbers, sizes = np.unique(label, return_counts=True)
-        specks = numbers[sizes < self.settings.min_pixels]
-        if len(specks) in (0, len(numbers)):
-            return label
-        kept = moments(values, variance, label, int(label.max()) + 1)
-        kept.centres[specks] = np.nan
-        return settle(values, variance, kept, sweeps=1)[0]
+        few = sizes.min() < self.settings.min_pixels and len(numbers) > 1
+        return int(numbers[sizes.argmin()]) if few else None
+
+
+def _line(
+    x: NDArray[np.float64], y: NDArray[np.float64], level: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Slope and offset, neither negative, of the line that fits ``y`` to within ``level``."""
+    columns = np.stack([x / level, 1.0 / level], axis=1)
+    (slope, offset), _ = nnls(columns, y / level)
+    return float(slope), float(offset)
 
 
 def _binned(factors: NDArray[np.float32], bins: int = 256) -> NDArray[np.float32]:

@@ -137,6 +137,7 @@ class StreamingPCA:
         self._channel_total = np.zeros(channels)
         self._total = 0.0
         self._spectra = 0.0
+        self._squared_weight = 0.0
         self._scratch = np.empty((0, channels), np.float32)
         self._next_update = 0
         self.basis_version = 0
@@ -203,6 +204,7 @@ class StreamingPCA:
         self._channel_total += other._channel_total
         self._total += other._total
         self._spectra += other._spectra
+        self._squared_weight += other._squared_weight
         self._absorbed += other._absorbed
         self.seen += other._absorbed
         self.learn(other._rows[: other._filled])
@@ -235,6 +237,7 @@ class StreamingPCA:
         weight = good / share
         self._total += float(weight @ totals)
         self._spectra += float(weight.sum())
+        self._squared_weight += float(weight @ weight)
         if self._spectra == 0:
             return
         if self.settings.weighting == "poisson":
@@ -292,28 +295,28 @@ class StreamingPCA:
         """Components above the noise; sets `noise_edge`.
 
         Weighted noise fills a band of variances whose upper edge Marchenko & Pastur (1967)
-        give; the mean level comes from what the leading components leave. Resampling ties
+        give, and Tracy & Widom how much it flutters; the mean level comes from what the
+        leading components leave. Resampling ties
         neighbouring channels together and lifts the edge above that, so the last, surely
         noisy variances of the scree have a say too.
         """
         width = min(self._width, self.channels)
-        rows = min(self._spectra, self._effective_rows())
-        rest = max(trace - float(self.scree[:width].sum()), 0.0)
-        level = rest / max(self.channels - width, 1)
-        edge = level * (1.0 + np.sqrt(self.channels / max(rows, 1.0))) ** 2
-        tail = self.scree[width // 2 : width]
-        spread = float(tail[0] - tail[-1]) if len(tail) > 1 else 0.0
-        self.noise_edge = max(edge, float(tail[0]) + spread) if len(tail) else edge
-        limit = width if width < 4 else width // 2
-        found = int(np.count_nonzero(self.scree[:limit] > self.noise_edge))
+        p, n = self.channels, max(self._spectra**2 / self._squared_weight, 1.0)
+        edge = (1 + np.sqrt(p / n)) ** 2
+        flutter = (np.sqrt(n) + np.sqrt(p)) * (n**-0.5 + p**-0.5) ** (1 / 3) / n
+        first = 3 * width // 4
+        step = float(self.scree[first] - self.scree[width - 1]) / max(width - 1 - first, 1)
+        found = 0
+        while found < max(first, 1):
+            level = max(trace - float(self.scree[:found].sum()), 0.0) / max(p - found, 1)
+            lifted = float(self.scree[first]) + step * (first - found)
+            self.noise_edge = max(level * (edge + 4 * flutter), lifted)
+            if self.scree[found] <= self.noise_edge:
+                break
+            found += 1
         if self.settings.components is not None:
             return min(self.settings.components, width)
         return max(found, 1)
-
-    def _effective_rows(self) -> float:
-        full, share = self.settings.full_pixels, self.settings.later_share
-        later = max(self._absorbed - full, 0)
-        return max(self._absorbed - later, 0) + share * later
 
     def set_components(self, components: int | None) -> None:
         """Hold so many components significant from now on, or let the noise floor choose."""

@@ -82,6 +82,25 @@ def far_apart(values: Values, variance: Values, k: int, rng: np.random.Generator
     return Clusters(np.stack(centres), zero, zero.astype(np.float64))
 
 
+def one_by_one(values: Values, variance: Values, k: int) -> Clusters:
+    """Start by halving, again and again, the cluster that gains most likelihood by it."""
+    label = np.zeros(len(values), np.int16)
+    for number in range(1, k):
+        best, chosen = np.inf, label
+        for old in range(number):
+            parts = halves(values, variance, label == old, 1)
+            if parts is None:
+                continue
+            trial = label.copy()
+            trial[parts[1]] = number
+            start = moments(values, variance, trial, number + 1)
+            trial, misfit = settle(values, variance, start, sweeps=5)
+            if misfit < best:
+                best, chosen = misfit, trial
+        label = chosen
+    return moments(values, variance, label, k)
+
+
 def halves(
     values: Values, variance: Values, mine: NDArray[np.bool_], least: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
