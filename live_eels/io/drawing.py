@@ -1,0 +1,167 @@
+"""One map as an image: values to an enlarged picture, or to a curve for a line of spectra.
+
+Lives here: what is inside the frame. Titles, legends and bars around it are `pictures`'.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from live_eels.io import colours
+from live_eels.io.colours import Rgb
+from live_eels.io.lettering import width_of, write
+from live_eels.spectra import MapSpec, Scan
+
+FAINT = (154, 160, 168)
+MAX_PLANES = 64
+"""A scan of more than two axes is shown as this many planes at most, side by side."""
+
+_GRID = (60, 64, 70)
+_CURVE = (136, 204, 238)
+_REJECT_LINES = (92, 92, 92)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawing:
+    """A drawn map; a step of the fast axis is ``step`` wide, the first begins at ``left``."""
+
+    image: Image.Image
+    step: float
+    left: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """One map and what is needed to draw it; ``lost`` is True where nothing was recorded."""
+
+    name: str
+    spec: MapSpec
+    values: NDArray[np.float32]
+    lost: NDArray[np.bool_]
+    scan: Scan
+
+    @property
+    def title(self) -> str:
+        """Name, with its meaning where that says more."""
+        meaning = self.spec.meaning
+        return f"{self.name}: {meaning}" if meaning and meaning != self.name else self.name
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Range of the colour bar."""
+        return colours.display_limits(self.values, self.spec)
+
+    @property
+    def is_curve(self) -> bool:
+        """Whether it is drawn as values against position, not as an image."""
+        return len(self.scan.navigation) == 1 and self.spec.kind != "label"
+
+    def drawn(self, width: int, height: int) -> Drawing:
+        """Draw the map alone, fitted into ``width`` x ``height`` pixels."""
+        if self.is_curve:
+            return _curve(self, width, height)
+        plane = _mosaic(self.values, self.scan)
+        size = _fit(self.scan, width, height)
+        values = _enlarge(plane, size)
+        if self.spec.kind == "label":
+            picture = colours.labelled(values, self.spec)
+            _hatch(picture, values < 0, 8, _REJECT_LINES, rising=True)
+        else:
+            picture = colours.coloured(values, self.limits, colours.table(self.spec))
+        lost = _enlarge(_mosaic(self.lost, self.scan), size)
+        _hatch(picture, lost, 10, colours.rgb(colours.LOST_RED), rising=False)
+        return Drawing(Image.fromarray(picture), size[0] / plane.shape[1])
+
+
+def _mosaic(values: NDArray[Any], scan: Scan) -> NDArray[Any]:
+    """Lay any navigation shape out as one plane: a line is a strip, slow axes side by side."""
+    shape = scan.shape
+    if len(shape) == 1:
+        return values[None]
+    planes = values.reshape(-1, *shape[-2:])[:MAX_PLANES]
+    return np.concatenate(list(planes), axis=1)
+
+
+def _fit(scan: Scan, width: int, height: int) -> tuple[int, int]:
+    """Size of the drawn map that fits the box: true to scale where both axes have one unit."""
+    shape = scan.shape
+    if len(shape) == 1:
+        return width, min(height, 72)
+    slow, fast = scan.navigation[-2:]
+    ratio = abs(slow.scale / fast.scale) if slow.units == fast.units and fast.scale else 1.0
+    # A map that would be a mere stripe is drawn with square pixels; so is one of step nan.
+    if not 0.05 <= ratio <= 20:
+        ratio = 1.0
+    across = fast.size * min(math.prod(shape[:-2]), MAX_PLANES)
+    zoom = min(width / across, height / (slow.size * ratio))
+    if int(zoom) > 0.85 * zoom and zoom * ratio >= 3:  # all scan pixels of one size
+        return across * int(zoom), slow.size * max(1, int(zoom * ratio))
+    return max(1, round(across * zoom)), max(1, round(slow.size * ratio * zoom))
+
+
+def _enlarge(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Nearest neighbour: a scan pixel stays a rectangle of one colour."""
+    rows = np.arange(size[1]) * plane.shape[0] // size[1]
+    columns = np.arange(size[0]) * plane.shape[1] // size[0]
+    enlarged: NDArray[Any] = plane[rows[:, None], columns]
+    return enlarged
+
+
+def _hatch(
+    picture: NDArray[np.uint8], where: NDArray[np.bool_], period: int, colour: Rgb, *, rising: bool
+) -> None:
+    """Lines over part of a picture, so that its meaning does not hang on colour alone."""
+    rows, columns = np.ogrid[: where.shape[0], : where.shape[1]]
+    diagonal = (rows + columns) if rising else (rows - columns)
+    picture[where & (diagonal % period < max(1, period // 6))] = colour
+
+
+def _curve(view: View, width: int, height: int) -> Drawing:
+    """Draw a map of a spectrum line: its values against position."""
+    height = min(height, width * 5 // 8)
+    picture = Image.new("RGB", (width, height), colours.BACKDROP)
+    draw = ImageDraw.Draw(picture)
+    low, high = view.limits
+    finite = view.values[np.isfinite(view.values)]
+    if finite.size:
+        low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    ticks = round_ticks(low, high)
+    left = 12 + max(width_of(colours.short(tick), 12) for tick in ticks)
+    step = (width - left - 8) / max(1, view.values.size - 1)
+
+    def place(number: int, value: float) -> tuple[float, float]:
+        return left + number * step, (height - 21) * (high - value) / (high - low) + 10
+
+    for tick in ticks:
+        _, y = place(0, tick)
+        draw.line([(left, y), (width, y)], fill=_GRID)
+        label = colours.short(tick)
+        write(draw, (left - 6 - width_of(label, 12), y - 8), label, 12, FAINT)
+    known = np.isfinite(view.values)
+    for number in np.flatnonzero(known):
+        x, y = place(int(number), float(view.values[number]))
+        if number + 1 < known.size and known[number + 1]:
+            following = place(int(number) + 1, float(view.values[number + 1]))
+            draw.line([(x, y), following], fill=_CURVE, width=2)
+        draw.ellipse([x - 2, y - 2, x + 2, y + 2], fill=_CURVE)
+    return Drawing(picture, step, left)
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """Three to six round numbers from ``low`` to ``high``."""
+    step = round_down((high - low) / 2.5)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [n * step for n in range(first, last + 1)]
+
+
+def round_down(value: float) -> float:
+    """Largest 1, 2 or 5 times a power of ten that is not above ``value``."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return power * max(n for n in (1, 2, 5) if n * power <= value * (1 + 1e-9))
