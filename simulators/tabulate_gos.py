@@ -26,9 +26,9 @@ SUBSHELLS = (
 BEAM_KEV = (30.0, 60.0, 80.0, 100.0, 200.0, 300.0)
 ANGLE_MRAD = (5.0, 10.0, 20.0, 40.0, 80.0)
 RELATIVE_EV = np.concatenate(
-    [np.arange(0.0, 20.0, 2.0), 20.0 * np.exp(np.linspace(0.0, np.log(75.0), 50))]
+    [np.arange(0.0, 20.0, 2.0), 20.0 * np.exp(np.linspace(0.0, np.log(42.0), 46))]
 )
-"""Energies above the onset, 0 to 1500 eV."""
+"""Energies above the onset, 0 to 840 eV (the hydrogenic tables end at 895)."""
 
 HERE = Path(__file__).parent
 
