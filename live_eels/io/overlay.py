@@ -8,10 +8,12 @@ the disk is full or the program is killed while it does.
 # ruff: noqa: D102 (the methods are those of io.RawIOBase)
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import io
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -130,3 +132,11 @@ def reserve_space(path: Path, offset: int, nbytes: int) -> None:
             number = ctypes.get_errno()
             if number not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
                 raise OSError(number, os.strerror(number), str(path))
+
+
+def disk_trouble(path: Path, error: OSError) -> str:
+    """Say what went wrong with a file, and what to do."""
+    reason = error.strerror or str(error)
+    with contextlib.suppress(OSError):
+        reason += f" ({shutil.disk_usage(path.parent).free / 1e9:.3g} GB left on its disk)"
+    return f"{path}: cannot write the recording: {reason}. Free some space or record elsewhere."

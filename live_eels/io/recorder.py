@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from live_eels.io import layout
 from live_eels.io.layout import Extent
-from live_eels.io.overlay import reserve_space, write_all
+from live_eels.io.overlay import disk_trouble, reserve_space, write_all
 from live_eels.io.results import Note, append_end
 from live_eels.spectra import Chunk, MapSnapshot, Scan, ScanEnd
 
@@ -125,7 +125,7 @@ class Recorder:
                 low = self._add("low", pixels, chunk.low, chunk.low_seen)
             self._flush_when_due()
         except OSError as error:
-            raise RecorderError(_disk_trouble(self.path, error)) from error
+            raise RecorderError(disk_trouble(self.path, error)) from error
         if self.scan.passes <= 1:
             return chunk
         return replace(
@@ -166,7 +166,8 @@ class Recorder:
                 )
             visits = self._visits[role][first:stop]
             if adding and visits.any():
-                block += self._maps[role][first:stop]
+                again = slice(None) if visits.all() else visits > 0
+                block[again] += self._maps[role][first:stop][again]
                 if not isinstance(rows, slice):  # then the block is a copy
                     sums[rows] = block
             offset = extent.offset + first * extent.row_bytes
@@ -176,7 +177,7 @@ class Recorder:
             write_all(self._file, extent.visits_offset + 2 * first, visits)
             self.bytes_written += block.nbytes
         if adding and seen is not None and not seen.all():
-            sums[~seen] = self._maps[role][pixels[~seen]]
+            sums[~seen] = self.read(pixels[~seen], role)
         return sums
 
     def _seen(self, role: str, pixels: NDArray[np.int64]) -> NDArray[np.bool_] | None:
@@ -185,7 +186,15 @@ class Recorder:
 
     def read(self, pixels: NDArray[np.int64], signal: str = "core") -> NDArray[Any]:
         """Read counts from the disk, ``(pixel, channel)``; pixels never seen are 0."""
-        return self._maps[self._role(signal)][pixels]
+        role = self._role(signal)
+        seen = self._visits[role][pixels] > 0
+        if seen.all():
+            return self._maps[role][pixels]
+        # A hole in the file is not touched: on a full memory disk that would kill us (SIGBUS).
+        extent = self._extents[role]
+        counts = np.zeros((pixels.size, extent.channels), extent.dtype)
+        counts[seen] = self._maps[role][pixels[seen]]
+        return counts
 
     def visits(self, signal: str = "core") -> NDArray[np.uint16]:
         """How many spectra each pixel got so far, uint16 ``(scan pixels,)``; a copy."""
@@ -201,10 +210,12 @@ class Recorder:
         sums = np.full(extent.pixels, np.nan)
         block = max(1, _BLOCK_BYTES // extent.row_bytes)
         for first in range(0, extent.pixels, block):
-            stop = min(first + block, extent.pixels)
-            if visits[first:stop].any():
-                sums[first:stop] = counts[first:stop, channels].sum(axis=1, dtype=wide)
-        sums[visits == 0] = np.nan
+            seen = visits[first : first + block] > 0
+            part = counts[first : first + block, channels]
+            if seen.all():
+                sums[first : first + block] = part.sum(axis=1, dtype=wide)
+            else:
+                sums[first : first + block][seen] = part[seen].sum(axis=1, dtype=wide)
         return sums
 
     def mean_std(
@@ -250,7 +261,7 @@ class Recorder:
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise RecorderError(_disk_trouble(self.path, error)) from error
+            raise RecorderError(disk_trouble(self.path, error)) from error
 
     def _flush_when_due(self) -> None:
         now = time.monotonic()
@@ -296,7 +307,7 @@ class Recorder:
             append_end(self._file, end, missing, snapshot, counters or {}, self._notes)
         except OSError as error:
             raise RecorderError(
-                f"{_disk_trouble(self.path, error)} The counts are safe; maps and summary of "
+                f"{disk_trouble(self.path, error)} The counts are safe; maps and summary of "
                 "this scan are not in the file: run `live-eels process` on it."
             ) from error
         finally:
@@ -382,10 +393,3 @@ def _runs(
     cuts = np.flatnonzero(np.diff(ordered) != 1) + 1
     for start, stop in zip([0, *cuts.tolist()], [*cuts.tolist(), order.size], strict=True):
         yield order[start:stop], int(ordered[start])
-
-
-def _disk_trouble(path: Path, error: OSError) -> str:
-    reason = error.strerror or str(error)
-    with contextlib.suppress(OSError):
-        reason += f" ({shutil.disk_usage(path.parent).free / 1e9:.3g} GB left on its disk)"
-    return f"{path}: cannot write the recording: {reason}. Free some space or record elsewhere."
