@@ -299,8 +299,10 @@ _OFTEN_MAPPED = (
 
 
 def guess(axis: EnergyAxis) -> tuple[Edge, ...]:
-    """What one would most likely look at on an axis nobody told us about: Mn and Fe if both
-    are there, else the first in a list of often mapped edges; empty if none fits.
+    """What one would most likely look at on an axis nobody told us about.
+
+    Mn and Fe if both are there, else the first in a list of often mapped edges; empty if none
+    fits.
     """
     mapped = [edge for edge in map(find, _OFTEN_MAPPED) if edge.covered_by(axis)]
     names = {edge.name for edge in mapped}

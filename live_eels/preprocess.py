@@ -100,7 +100,7 @@ class PreprocessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     drift_pixels: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     max_shift_ev: Annotated[float, Meta(gt=0, le=1000)] = 20.0
     core_offset_ev: float = 0.0
-    spikes_sigma: Annotated[float, Meta(ge=0, le=100)] = 5.5
+    spikes_sigma: Annotated[float, Meta(ge=0, le=100)] = 5.2
     dead_channels: tuple[int, ...] = ()
     find_bad_channels: bool = True
     deconvolve: Literal["none", "fourier_ratio"] = "none"

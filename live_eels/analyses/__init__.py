@@ -45,8 +45,10 @@ class Analysis(Protocol):
     def start(
         self, scan: Scan, axis: EnergyAxis, window: slice, low_axis: EnergyAxis | None
     ) -> None:
-        """A scan begins: ``axis`` is that of ``Prepared.counts``, ``window`` the channels of
-        ``Prepared.signal``, ``low_axis`` that of ``Prepared.low`` (None without low loss).
+        """Begin a scan: check that what is needed is there, make tables.
+
+        ``axis`` is that of ``Prepared.counts``, ``window`` the channels of ``Prepared.signal``,
+        ``low_axis`` that of ``Prepared.low`` (None without low loss).
 
         Raises ``WindowError`` if what it needs is not on the axis.
         """

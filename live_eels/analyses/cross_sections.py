@@ -95,9 +95,10 @@ def per_ev_barn(
 def effective_angle(
     loss_ev: float, beam_kev: float, convergence_mrad: float, collection_mrad: float
 ) -> tuple[float, float]:
-    """Collection angle (mrad) that a parallel beam would need to give the same inner-shell
-    signal, and the share of the incident electrons that it stands for (1 for a probe
-    narrower than the aperture): CONCOR2 in Egerton's appendix B.
+    """Collection angle (mrad) for a parallel beam with the same inner-shell signal.
+
+    Also the share of the incident electrons it stands for (1 for a probe narrower than the
+    aperture): CONCOR2 in Egerton's appendix B.
     """
     if convergence_mrad <= 0:
         return collection_mrad, 1.0

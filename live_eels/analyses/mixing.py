@@ -148,8 +148,9 @@ class Mixing:
             self._sharp = self._placed(wider, 0.0)
 
     def _placed(self, axis: EnergyAxis, resolution_ev: float) -> NDArray[np.float32]:
-        """References on an axis at every shift, ``(shift, component, channel)``, largest 1:
-        coefficients near counts keep the float32 normal equations sound.
+        """References on an axis at every shift: ``(shift, component, channel)``, largest 1.
+
+        Coefficients are then near counts, which keeps the float32 normal equations sound.
         """
         settings = self.settings
         placed = np.stack(

@@ -70,8 +70,9 @@ class NetWindow:
     def counts(
         self, spectra: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Net counts and their standard deviation of ``spectra (pixel, channel)``, each
-        float32 ``(pixel,)``; nan where no background can be fitted.
+        """Net counts of ``spectra (pixel, channel)`` and their standard deviation.
+
+        Each float32 ``(pixel,)``; nan where no background can be fitted.
         """
         net = np.empty(len(spectra), np.float32)
         error = np.empty(len(spectra), np.float32)

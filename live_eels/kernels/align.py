@@ -65,8 +65,8 @@ def find_zlp_row(
     centre = 0.5 * (left + right)
     counts = 0.0
     for _ in range(_ITERATIONS):
-        low = max(int(math.ceil(centre - reach)), 0)
-        high = min(int(math.floor(centre + reach)), x.size - 1)
+        low = max(math.ceil(centre - reach), 0)
+        high = min(math.floor(centre + reach), x.size - 1)
         total = 0.0
         moment = 0.0
         counts = 0.0
@@ -105,7 +105,7 @@ def shift_row(x: NDArray[np.float32], channels: float, out: NDArray[np.float32])
     conserved; where nothing was measured the end channel is repeated.
     """
     size = x.size
-    whole = int(math.floor(-channels))
+    whole = math.floor(-channels)
     part = np.float32(-channels - whole)
     if part < np.float32(1e-6):
         part = np.float32(0.0)

@@ -82,8 +82,9 @@ def make_fit(
 
 @jit
 def quick_exp(x: Any) -> Any:
-    """Exp in float32 by plain multiplications, so that loops over channels use vector
-    registers: (Taylor of exp(x / 64)) ** 64, 1e-5 of the value for ``|x| < 25``.
+    """Exponential in float32 by plain multiplications, so that loops use vector registers.
+
+    ``(Taylor of exp(x / 64)) ** 64``: right to 1e-5 of the value for ``|x| < 25``.
     """
     z = x * np.float32(1.0 / 64.0)
     y = np.float32(1.0) + z * (
@@ -124,9 +125,7 @@ def solve_sums(
     mean_first: float,
     mean_step: float,
 ) -> tuple[float, float]:
-    """Slope and logarithm of the amplitude that Poisson likelihood prefers; nan, nan
-    without counts.
-    """
+    """Slope and log amplitude that Poisson likelihood prefers; nan, nan without counts."""
     if not total > 0.0:
         return math.nan, math.nan
     at = (moment / total - mean_first) / mean_step
@@ -140,8 +139,10 @@ def solve_sums(
 
 @jit
 def fit_log_log(x: NDArray[np.float32], first: int, t: NDArray[np.float32]) -> tuple[float, float]:
-    """Slope and log amplitude by least squares on logarithms; channels without counts
-    cannot take part (which biases it at low dose: use the Poisson fit there).
+    """Slope and log amplitude by least squares on logarithms.
+
+    Channels without counts cannot take part, which biases it at low dose: use the Poisson fit
+    there.
     """
     n = 0
     sum_t = 0.0

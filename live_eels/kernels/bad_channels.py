@@ -47,9 +47,7 @@ def find_bad_channels(total: NDArray[np.float64], known: NDArray[np.int32]) -> N
 
 
 def _departure(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """By how much each channel but the outer two on each side departs, in needed departures
-    less one: above 0 is bad.
-    """
+    """How far each channel but the outer two departs: above 0 is bad."""
     near = 0.5 * (x[1:-3] + x[3:-1])
     mid = 0.5 * (x[:-4] + x[4:])
     cubic = (4.0 * near - mid) / 3.0

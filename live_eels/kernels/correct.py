@@ -19,10 +19,11 @@ from live_eels.kernels import jit
 MOST_SPIKES = 48
 """Spike channels repaired in one spectrum; more than that is not X-rays but bad data."""
 
-SKEW_COUNTS = 4.5
-"""Poisson's upper tail is heavier than a Gaussian's by (z*z - 1) / 6 counts: 4.5 at z = 5.3."""
+SKEW_COUNTS = 4.3
+"""Poisson's upper tail is heavier than a Gaussian's by (z*z - 1) / 6 counts: 4.3 at z = 5.2."""
 
 _BLOCK = 32
+_EVEN_SIGMAS = 3.0  # neighbours within that of their mean show no structure
 
 
 class Correction(NamedTuple):
@@ -129,12 +130,13 @@ def noise_factor(x: NDArray[np.float32]) -> float:
 
 @jit
 def sticks_out(x: NDArray[np.float32], i: int, sigmas: float, noise: float) -> int:
-    """Half-width of the spike at channel ``i``: 1 for a single channel, 2 for up to three
-    channels, 0 for none. Needs four channels on each side.
+    """Half-width of the spike at channel ``i``: 1 (one channel), 2 (up to three), 0 for none.
 
-    Two predictions must both fail: the mean of the six channels around (little noise, but
-    blind to structure) by ``sigmas``, and a cubic through the nearest four (more noise, but
-    it follows a peak) by 0.72 of that, plus a quarter of the steps beside the channel.
+    Needs four channels on each side. The channel must stand ``sigmas`` above the mean of the
+    six channels around it (little noise, but blind to structure). Where its neighbours show
+    structure, it must also stand above a cubic through the nearest four (more noise, but it
+    follows a peak), by 0.8 of that and a quarter of the steps beside it. If a neighbour sticks
+    out too, or a cubic that leaves out the nearest two is exceeded by far, the spike is wide.
     """
     near = 0.5 * (x[i - 1] + x[i + 1])
     mid = 0.5 * (x[i - 2] + x[i + 2])
@@ -142,28 +144,33 @@ def sticks_out(x: NDArray[np.float32], i: int, sigmas: float, noise: float) -> i
     last = 0.5 * (x[i - 4] + x[i + 4])
     level = (mid + far + last) / 3.0
     variance = max(level, 0.0) * noise
-    skew = SKEW_COUNTS * noise
-    if x[i] - level <= sigmas * math.sqrt(variance * 1.167 + 0.25) + skew:
+    needed = sigmas * math.sqrt(variance * 1.167 + 0.25) + SKEW_COUNTS * noise
+    if x[i] - level <= needed:
         return 0
+    wide = max(x[i - 1], x[i + 1]) - level > needed
+    uneven = 0.0
+    for j in range(1, 5):
+        uneven = max(uneven, abs(x[i - j] - level), abs(x[i + j] - level))
+    if uneven < _EVEN_SIGMAS * math.sqrt(variance + noise):
+        return 1
     cubic = (4.0 * near - mid) / 3.0
     steps = abs(x[i - 1] - x[i - 2]) + abs(x[i + 1] - x[i + 2])
     variance = max(max(level, cubic), 0.0) * noise
-    needed = 0.72 * sigmas * math.sqrt(variance * 1.94 + 0.25) + 0.25 * steps + skew
-    if x[i] - cubic > needed:
-        return 1
+    if x[i] - cubic > 0.8 * sigmas * math.sqrt(variance * 1.94 + 0.25) + 0.25 * steps:
+        return 2 if wide else 1
     if x[i] < x[i - 1] or x[i] < x[i + 1]:
         return 0
     cubic = 1.8 * mid - 0.8 * far
     steps = abs(x[i - 2] - x[i - 3]) + abs(x[i + 2] - x[i + 3])
     variance = max(max(level, cubic), 0.0) * noise
-    needed = 2.0 * sigmas * math.sqrt(variance * 1.94 + 0.25) + steps + skew
-    return 2 if x[i] - cubic > needed else 0
+    return 2 if x[i] - cubic > 2.0 * sigmas * math.sqrt(variance * 1.94 + 0.25) + steps else 0
 
 
 @jit
 def repair_spikes_row(x: NDArray[np.float32], sigmas: Any, channels: NDArray[np.int32]) -> int:
-    """Bridge the spikes of ``x``; their channels go into ``channels`` (sorted), their number
-    is returned. Looks for none within four channels of the ends.
+    """Bridge the spikes of ``x``; returns how many channels that are.
+
+    Which ones goes into ``channels`` (sorted). Looks for none within four channels of the ends.
     """
     size = x.size
     found = 0

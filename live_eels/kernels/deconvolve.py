@@ -42,8 +42,10 @@ def _inverse(spectra: NDArray[np.complex64], length: int) -> NDArray[np.float32]
 def wrap_low_loss(
     low: NDArray[np.float32], zero: int, reach: int, length: int
 ) -> NDArray[np.float32]:
-    """Low loss on a circular axis: channel 0 is 0 eV, ``reach`` channels of loss are kept,
-    energies before 0 eV stand at the end. float32 ``(pixel, length)``.
+    """Low loss on a circular axis.
+
+    Channel 0 is 0 eV, ``reach`` channels of loss are kept, energies before 0 eV stand at the
+    end. float32 ``(pixel, length)``.
     """
     out = np.zeros((len(low), length), np.float32)
     after = low[:, zero : zero + reach]
@@ -57,8 +59,9 @@ def wrap_low_loss(
 def gaussian_transform(
     width: NDArray[np.float32], counts: NDArray[np.float32], length: int
 ) -> NDArray[np.float32]:
-    """Transform of a Gaussian at the origin: full ``width (pixel,)`` at half maximum in
-    channels and area ``counts (pixel,)``; float32 ``(pixel, frequency)``.
+    """Transform of a Gaussian at the origin.
+
+    Full ``width (pixel,)`` at half maximum in channels and area ``counts (pixel,)``; float32 ``(pixel, frequency)``.
     """
     frequency = (2.0 * np.pi / length) * np.arange(length // 2 + 1, dtype=np.float32)
     sigma = width.astype(np.float32) * np.float32(_FWHM_TO_SIGMA)
@@ -120,8 +123,7 @@ def fourier_log(
     width: NDArray[np.float32],
     zlp: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Single-scattering distribution of a low loss: float32 ``(pixel, loss channel)`` from
-    0 eV on.
+    """Single-scattering distribution from 0 eV on: float32 ``(pixel, loss channel)``.
 
     Parameters
     ----------
@@ -164,8 +166,10 @@ def fourier_log(
 def convolve_low_loss(
     sharp: NDArray[np.float32], low: NDArray[np.float32], zero: int, reach: int
 ) -> NDArray[np.float32]:
-    """Reference spectra as each pixel's own low loss makes them: float32 ``(pixel, shift,
-    component, channel)``, the last ``channel`` of those given, each pixel's largest value 1.
+    """Reference spectra as each pixel's own low loss makes them.
+
+    float32 ``(pixel, shift, component, channel)``: the last ``channel`` of those given, each
+    pixel's largest value 1.
 
     ``sharp (shift, component, reach + channel)`` are unblurred and begin ``reach`` channels
     before what is wanted; ``low (pixel, low channel)`` has 0 eV in channel ``zero``.
@@ -182,8 +186,9 @@ def convolve_low_loss(
 
 
 def continuous_log(ratio: NDArray[Any]) -> NDArray[np.complex64]:
-    """Complex logarithm along the frequency axis, its phase continued across +-pi: the
-    principal value fails beyond a thickness of about pi mean free paths.
+    """Complex logarithm along the frequency axis, its phase continued across +-pi.
+
+    The principal value fails beyond a thickness of about pi mean free paths.
     """
     magnitude = np.log(np.maximum(np.abs(ratio), 1e-12))
     phase = np.angle(ratio)

@@ -23,8 +23,9 @@ def solve_subset(
     matrix: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> bool:
-    """Solve ``gram @ out = rhs`` for the components ``used``, 0 elsewhere (Cholesky; ``matrix``
-    is scratch). False if they are not independent.
+    """Solve ``gram @ out = rhs`` for the components ``used``, 0 elsewhere.
+
+    By Cholesky; ``matrix`` is scratch. False if the components are not independent.
     """
     k = rhs.size
     for a in range(k):
@@ -65,9 +66,7 @@ def solve_subset(
 def solve_nonnegative(
     gram: NDArray[np.float64], rhs: NDArray[np.float64], out: NDArray[np.float64]
 ) -> None:
-    """Minimise ``x' gram x / 2 - rhs' x`` over ``x >= 0`` into ``out`` (Lawson & Hanson on the
-    normal equations).
-    """
+    """Minimise ``x' gram x / 2 - rhs' x`` over ``x >= 0`` into ``out`` (Lawson & Hanson)."""
     k = rhs.size
     used = np.zeros(k, np.bool_)
     matrix = np.zeros((k, k))
@@ -195,7 +194,8 @@ def mix_row(
     for i in range(y.size):
         off = y[i] - expected[i]
         chi += off * off / max(expected[i], np.float32(_LEAST_COUNTS))
-    return float(chi) / max(y.size - parts.shape[0], 1)
+    free = max(y.size - parts.shape[0], 1)
+    return float(chi / np.float32(free))
 
 
 @pjit
@@ -215,8 +215,8 @@ def mix(
 
     ``references (kind, shift, component, channel)``: those of the pixel's ``kind (pixel,)``
     (its resolution, or the pixel itself where its own low loss is in them) are tried at every
-    shift and the one with the least chi-square is kept: ``chosen (pixel,)``. ``coefficients (pixel, component)`` and
-    their ``covariance (pixel, component, component)`` leave the background out;
+    shift and the one with the least chi-square is kept: ``chosen (pixel,)``.
+    ``coefficients (pixel, component)`` and their ``covariance (pixel, component, component)`` leave the background out;
     ``residual (pixel,)`` is the root mean square of what is left, counts. Nan where no
     background can be fitted.
     """

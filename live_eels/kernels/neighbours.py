@@ -57,7 +57,7 @@ def running_median(values: NDArray[np.float64], span: int) -> NDArray[np.float64
     if starts[-1] != pixels - span:
         starts = np.append(starts, pixels - span)
     windows = sliding_window_view(values, span, axis=0)[starts]  # (start, kind, span)
-    empty = np.isnan(windows).all(axis=-1)
+    empty = np.asarray(np.isnan(windows).all(axis=-1))
     filled = np.where(empty[..., None], 0.0, windows)
     medians = np.where(empty, np.nan, np.nanmedian(filled, axis=-1))
     centres = starts + 0.5 * (span - 1)

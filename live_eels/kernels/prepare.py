@@ -41,8 +41,9 @@ def prepare_low(
     width: NDArray[np.float32],
     flags: NDArray[np.uint8],
 ) -> None:
-    """Correct low-loss rows, find the zero-loss peak among channels ``search`` and move it to
-    channel ``zero``: ``aligned (pixel, channel)``; ``shift`` and ``width (pixel,)`` in
+    """Correct low-loss rows and bring the zero-loss peak to channel ``zero``.
+
+    It is looked for among channels ``search``. ``aligned (pixel, channel)``; ``shift`` and ``width (pixel,)`` in
     channels, 0 and nan with flag NO_ZLP where no peak is found.
     """
     for p in prange(raw.shape[0]):
@@ -113,7 +114,8 @@ def find_edges(
     reach: int,
     out: NDArray[np.float32],
 ) -> None:
-    """Steepest rise of each row in each search range ``first..last (edge,)``:
+    """Steepest rise of each row in each search range ``first..last (edge,)``.
+
     ``out (pixel, edge)``, channels, nan where there is none.
     """
     for p in prange(spectra.shape[0]):
@@ -123,8 +125,9 @@ def find_edges(
 
 @pjit
 def sum_fit(spectra: NDArray[np.float32], fit: Fit, out: NDArray[np.float64]) -> None:
-    """What a Poisson background fit needs of each row: counts and counts times ``t`` in the
-    fit window, ``out (pixel, 2)``. Sums of rows fit the mean of rows.
+    """What a Poisson background fit needs of each row: ``out (pixel, 2)``.
+
+    Counts and counts times ``t`` in the fit window. Sums of rows fit the mean of rows.
     """
     for p in prange(spectra.shape[0]):
         total, moment = fit_sums(spectra[p], fit.first, fit.t)

@@ -21,12 +21,13 @@ RATIO, RATIO_ERROR, POSITION, WIDTH, L3_COUNTS, L2_COUNTS = 0, 1, 2, 3, 4, 5
 
 @jit
 def sum_between(x: NDArray[np.float32], low: float, high: float) -> float:
-    """Integral of ``x`` from ``low`` to ``high`` in channels, ends taken in part; channel i
-    reaches from i - 0.5 to i + 0.5.
+    """Integral of ``x`` from ``low`` to ``high`` in channels, ends taken in part.
+
+    Channel i reaches from i - 0.5 to i + 0.5.
     """
     total = 0.0
-    first = int(math.floor(low + 0.5))
-    last = int(math.floor(high + 0.5))
+    first = math.floor(low + 0.5)
+    last = math.floor(high + 0.5)
     for i in range(max(first, 0), min(last, x.size - 1) + 1):
         part = min(high, i + 0.5) - max(low, i - 0.5)
         total += part * x[i]

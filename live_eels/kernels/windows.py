@@ -24,8 +24,9 @@ def net_counts(
     net: NDArray[np.float32],
     error: NDArray[np.float32],
 ) -> None:
-    """Counts of each row in channels ``first..last - 1`` less the background that ``fit``
-    continues there: ``net (pixel,)`` and its standard deviation ``error (pixel,)``.
+    """Counts in channels ``first..last - 1`` less the background that ``fit`` continues there.
+
+    ``net (pixel,)`` and its standard deviation ``error (pixel,)``.
 
     ``ratio``, ``ratio_slope`` and ``spread (point,)`` belong to the slopes of ``fit``: the
     background in the window per count in the fit window, its derivative, and the variance of
