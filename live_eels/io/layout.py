@@ -194,10 +194,10 @@ def create(path: Path, scan: Scan, config_text: str) -> dict[str, Extent]:
     dict of str to Extent
         Where ``core`` and, if the scan has it, ``low`` lie in the file.
     """
+    overlay = Overlay(io.BytesIO())
+    extents = _create(overlay, scan, config_text)
     with io.FileIO(path, "x+") as new:
-        overlay = Overlay(new)
-        extents = _create(overlay, scan, config_text)
-        overlay.commit()
+        overlay.commit(new)
     return extents
 
 

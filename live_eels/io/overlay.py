@@ -24,7 +24,7 @@ _PAGE = 64 * 1024
 class Overlay(io.RawIOBase):
     """A file as it will be: reads fall through to ``base``, writes stay in memory."""
 
-    def __init__(self, base: io.FileIO) -> None:
+    def __init__(self, base: io.FileIO | io.BytesIO) -> None:
         self._base = base
         self.base_size = base.seek(0, io.SEEK_END)
         self.size = self.base_size
@@ -90,21 +90,21 @@ class Overlay(io.RawIOBase):
             self._base.readinto(page)
         return page
 
-    def commit(self) -> None:
-        """Copy the changes into ``base``: appended bytes first, then forward to the head.
+    def commit(self, file: io.FileIO) -> None:
+        """Copy the changes into ``file``, the base or a new one: from the last byte to the first.
 
         The last page written is the first of the file, which refers to all the others; in a
         file with a past, what it refers to is on the disk before it.
         """
-        self._base.truncate(max(self.size, self.base_size))
+        file.truncate(max(self.size, self.base_size))
         for number in sorted(self.pages, reverse=True):
             start = number * _PAGE
             data = self.pages[number][: max(0, self.size - start)]
             if number == 0 and self.base_size:
-                os.fsync(self._base.fileno())
-            write_all(self._base, start, data)
+                os.fsync(file.fileno())
+            write_all(file, start, data)
         if self.base_size:
-            os.fsync(self._base.fileno())
+            os.fsync(file.fileno())
 
 
 def write_all(file: io.FileIO, offset: int, data: Any) -> None:

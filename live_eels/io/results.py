@@ -55,7 +55,7 @@ def append_end(
         _write_end(recording, end, missing, counters, notes)
         if snapshot is not None:
             _write_results(recording, snapshot)
-    overlay.commit()
+    overlay.commit(file)
 
 
 def _write_end(
