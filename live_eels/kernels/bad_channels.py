@@ -28,9 +28,10 @@ def find_bad_channels(total: NDArray[np.float64], known: NDArray[np.int32]) -> N
 
     Notes
     -----
-    The channel that departs most from a cubic through its four neighbours, beyond noise,
+    Each channel is predicted three ways: by a cubic through the second and third channels on
+    both sides, and from either side alone. One that departs from all three, beyond noise,
     beyond 30 % and beyond half the steps beside it, is bad; it is bridged and the rest looked
-    at again, for a hot channel makes its neighbours look dead.
+    at again. Three ways, because beside a hot channel some of them fail.
     """
     x = np.array(total, dtype=np.float64)
     bad = set(known.tolist())
@@ -41,20 +42,30 @@ def find_bad_channels(total: NDArray[np.float64], known: NDArray[np.int32]) -> N
         worst = int(np.argmax(excess))
         if excess[worst] <= 0:
             return np.array(sorted(bad), dtype=np.int32)
-        bad.add(worst + 2)
-        _bridge(x, worst + 2, bad)
+        bad.add(worst)
+        _bridge(x, worst, bad)
     return known
 
 
 def _departure(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far each channel but the outer two departs: above 0 is bad."""
-    near = 0.5 * (x[1:-3] + x[3:-1])
-    mid = 0.5 * (x[:-4] + x[4:])
-    cubic = (4.0 * near - mid) / 3.0
-    steps = np.abs(x[1:-3] - x[:-4]) + np.abs(x[3:-1] - x[4:])
-    level = np.maximum(np.maximum(cubic, near), 0.0)
-    needed = _SIGMAS * np.sqrt(1.94 * level + 1.0) + _SHARE * level + 0.5 * steps
-    departure: NDArray[np.float64] = np.abs(x[2:-2] - cubic) / needed - 1.0
+    n = x.size
+    padded = np.pad(x, 3, mode="edge")
+    beside = [padded[3 + k : 3 + k + n] for k in (-3, -2, -1, 1, 2, 3)]
+    l3, l2, l1, r1, r2, r3 = beside
+    expected = np.stack(
+        [
+            0.9 * (l2 + r2) - 0.4 * (l3 + r3),
+            1.5 * l1 - 0.5 * l3,
+            1.5 * r1 - 0.5 * r3,
+        ]
+    )
+    level = np.maximum(np.median(np.stack(beside), axis=0), 0.0)
+    steps = np.abs(l1 - l2) + np.abs(r1 - r2)
+    smooth = np.minimum(steps, level)  # a hot neighbour is no structure
+    needed = _SIGMAS * np.sqrt(3.5 * level + 1.0) + _SHARE * level + 0.5 * smooth
+    departure = np.asarray(np.abs(x - expected).min(axis=0) / needed - 1.0)
+    departure[:2] = departure[-2:] = -1.0
     return departure
 
 

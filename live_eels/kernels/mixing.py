@@ -9,7 +9,7 @@ from numba import prange
 from numpy.typing import NDArray
 
 from live_eels.kernels import jit, pjit
-from live_eels.kernels.background import Fit, fill_row, fit_row
+from live_eels.kernels.background import Fit, fill_row, fit_row, fit_sums, quick_exp
 
 _SMOOTH = 4  # channels on each side in the first guess of the expected counts
 _LEAST_COUNTS = 0.3  # expected counts are never taken as fewer: such a channel weighs little
@@ -64,26 +64,34 @@ def solve_subset(
 
 @jit
 def solve_nonnegative(
-    gram: NDArray[np.float64], rhs: NDArray[np.float64], out: NDArray[np.float64]
+    gram: NDArray[np.float64], rhs: NDArray[np.float64], free: int, out: NDArray[np.float64]
 ) -> None:
-    """Minimise ``x' gram x / 2 - rhs' x`` over ``x >= 0`` into ``out`` (Lawson & Hanson)."""
+    """Minimise ``x' gram x / 2 - rhs' x`` into ``out``, none negative but those from ``free`` on.
+
+    Lawson & Hanson's active set, on the normal equations.
+    """
     k = rhs.size
     used = np.zeros(k, np.bool_)
     matrix = np.zeros((k, k))
     trial = np.zeros(k)
     for a in range(k):
+        used[a] = a >= free
         out[a] = 0.0
+    if free < k and not solve_subset(gram, rhs, used, matrix, out):
+        out[:] = 0.0
+        return
     for _ in range(3 * k):
         best = 0.0
         enter = -1
-        for a in range(k):
+        for a in range(free):
             if used[a]:
                 continue
             slope = rhs[a]
             for b in range(k):
                 slope -= gram[a, b] * out[b]
-            slope /= math.sqrt(max(gram[a, a], 1e-300))
-            if slope > best and slope > 1e-9 * abs(rhs[a]) / math.sqrt(max(gram[a, a], 1e-300)):
+            scale = math.sqrt(max(gram[a, a], 1e-300))
+            slope /= scale
+            if slope > best and slope > 1e-9 * abs(rhs[a]) / scale:
                 best = slope
                 enter = a
         if enter < 0:
@@ -95,7 +103,7 @@ def solve_nonnegative(
                 break
             part = 1.0
             leave = -1
-            for a in range(k):
+            for a in range(free):
                 if used[a] and trial[a] <= 0.0:
                     to_zero = out[a] / (out[a] - trial[a]) if out[a] > trial[a] else 0.0
                     if to_zero < part:
@@ -168,25 +176,33 @@ def _smoothed(y: NDArray[np.float32], out: NDArray[np.float32]) -> None:
 def mix_row(
     y: NDArray[np.float32],
     parts: NDArray[np.float32],
+    known: NDArray[np.float64],
     coefficients: NDArray[np.float64],
     gram: NDArray[np.float64],
     expected: NDArray[np.float32],
 ) -> float:
-    """Fit ``y (channel,)`` by ``coefficients @ parts (component, channel)``, none negative.
+    """Fit ``y (channel,)`` by ``coefficients @ parts (component, channel)``.
 
-    Counts weigh by what is expected, first from the smoothed spectrum, then twice from the
-    fit itself. ``gram`` is left holding the last normal matrix and ``expected`` the fit;
-    returns the reduced chi-square.
+    The last two parts are the background, about 1, and its change with the slope, about 0 and
+    of either sign; ``known (2, 2)`` is what the fit window says of these two (their normal
+    matrix). Nothing else may be negative. Counts weigh by what is expected, first from the
+    smoothed spectrum, then twice from the fit itself. ``gram`` is left holding the last normal
+    matrix and ``expected`` the fit; returns the reduced chi-square.
     """
+    k = parts.shape[0]
     weighted = np.empty(y.size, np.float32)
-    rhs = np.empty(parts.shape[0])
+    rhs = np.empty(k)
     _smoothed(y, expected)
     for _ in range(3):
         _normal_equations(y, parts, expected, weighted, gram, rhs)
-        solve_nonnegative(gram, rhs, coefficients)
+        for a in range(2):
+            rhs[k - 2 + a] += known[a, 0]
+            for b in range(2):
+                gram[k - 2 + a, k - 2 + b] += known[a, b]
+        solve_nonnegative(gram, rhs, k - 1, coefficients)
         for i in range(y.size):
             expected[i] = np.float32(0.0)
-        for a in range(parts.shape[0]):
+        for a in range(k):
             c = np.float32(coefficients[a])
             for i in range(y.size):
                 expected[i] += c * parts[a, i]
@@ -194,8 +210,39 @@ def mix_row(
     for i in range(y.size):
         off = y[i] - expected[i]
         chi += off * off / max(expected[i], np.float32(_LEAST_COUNTS))
-    free = max(y.size - parts.shape[0], 1)
+    free = max(y.size - k, 1)
     return float(chi / np.float32(free))
+
+
+@jit
+def background_parts(
+    x: NDArray[np.float32], fit: Fit, parts: NDArray[np.float32], known: NDArray[np.float64]
+) -> bool:
+    """The row's background and its change with the slope, into the two rows of ``parts``.
+
+    ``known`` is their normal matrix in the fit window. Without a background (``fit.method``
+    FLAT) both are nothing, and known to be; False if none can be fitted.
+    """
+    if fit.method == 0:
+        parts[:, :] = np.float32(0.0)
+        known[0, 0] = known[1, 1] = 1.0
+        known[0, 1] = known[1, 0] = 0.0
+        return True
+    slope, log_amplitude = fit_row(x, fit)
+    if math.isnan(slope):
+        return False
+    fill_row(slope, log_amplitude, fit.target, parts[0])
+    for i in range(fit.target.size):
+        parts[1, i] = -fit.target[i] * parts[0, i]
+    total, moment = fit_sums(x, fit.first, fit.t)
+    second = 0.0
+    weight = math.exp(log_amplitude)
+    for i in range(fit.t.size):
+        second += weight * quick_exp(np.float32(-slope) * fit.t[i]) * fit.t[i] * fit.t[i]
+    known[0, 0] = total
+    known[0, 1] = known[1, 0] = -moment
+    known[1, 1] = second
+    return True
 
 
 @pjit
@@ -211,7 +258,7 @@ def mix(
     chi_square: NDArray[np.float32],
     chosen: NDArray[np.int32],
 ) -> None:
-    """Fit references and the pixel's own background to each row.
+    """Fit references, and the pixel's own background anew, to each row.
 
     ``references (kind, shift, component, channel)``: those of the pixel's ``kind (pixel,)``
     (its resolution, or the pixel itself where its own low loss is in them) are tried at every
@@ -221,30 +268,27 @@ def mix(
     background can be fitted.
     """
     _, shifts, k, channels = references.shape
-    with_background = 1 if fit.method != 0 else 0
     for p in prange(spectra.shape[0]):
         y = spectra[p, first : first + channels]
-        parts = np.empty((k + with_background, channels), np.float32)
+        parts = np.empty((k + 2, channels), np.float32)
         expected = np.empty(channels, np.float32)
         best_expected = np.empty(channels, np.float32)
-        gram = np.empty((k + with_background, k + with_background))
+        known = np.empty((2, 2))
+        gram = np.empty((k + 2, k + 2))
         inverse = np.empty_like(gram)
         scratch = np.empty_like(gram)
-        values = np.empty(k + with_background)
+        values = np.empty(k + 2)
         coefficients[p, :] = math.nan
         covariance[p, :, :] = math.nan
         residual[p] = np.float32(math.nan)
         chi_square[p] = np.float32(math.nan)
         chosen[p] = 0
-        if with_background == 1:
-            slope, log_amplitude = fit_row(spectra[p], fit)
-            if math.isnan(slope):
-                continue
-            fill_row(slope, log_amplitude, fit.target, parts[k])
+        if not background_parts(spectra[p], fit, parts[k:], known):
+            continue
         best = math.inf
         for s in range(shifts):
             parts[:k] = references[kind[p], s]
-            chi = mix_row(y, parts, values, gram, expected)
+            chi = mix_row(y, parts, known, values, gram, expected)
             if chi < best:
                 best = chi
                 chosen[p] = s

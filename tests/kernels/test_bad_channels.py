@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+
+from live_eels.kernels.bad_channels import find_bad_channels
+
+NONE = np.zeros(0, np.int32)
+
+
+def total(seed=0, level=500.0):
+    at = np.arange(600.0)
+    shape = level * (1 + at / 300) ** -3
+    shape += 3 * level * np.exp(-0.5 * ((at - 300) / 3) ** 2) + level * 0.5 / (1 + np.exp(298 - at))
+    return np.random.default_rng(seed).poisson(shape * 64).astype(float)
+
+
+def test_a_good_detector_has_none():
+    for seed in range(20):
+        assert find_bad_channels(total(seed), NONE).size == 0
+
+
+@pytest.mark.parametrize("channels", [[100], [100, 101], [50, 300, 303], [2, 597]])
+@pytest.mark.parametrize("factor", [0.0, 0.4, 3.0])
+def test_hot_and_dead_channels_are_found_and_their_neighbours_are_not(channels, factor):
+    x = total()
+    x[channels] *= factor
+    if factor == 0.4:  # a weak one on a peak's flank looks like the flank
+        channels = [channel for channel in channels if channel < 298 or channel > 306]
+        x = total()
+        x[channels] *= factor
+    np.testing.assert_array_equal(find_bad_channels(x, NONE), channels)
+
+
+def test_known_ones_are_kept():
+    np.testing.assert_array_equal(find_bad_channels(total(), np.array([7, 9], np.int32)), [7, 9])
