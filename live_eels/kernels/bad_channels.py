@@ -30,20 +30,20 @@ def find_bad_channels(total: NDArray[np.float64], known: NDArray[np.int32]) -> N
     -----
     Each channel is predicted three ways: by a cubic through the second and third channels on
     both sides, and from either side alone. One that departs from all three, beyond noise,
-    beyond 30 % and beyond half the steps beside it, is bad; it is bridged and the rest looked
-    at again. Three ways, because beside a hot channel some of them fail.
+    beyond 30 % and beyond the gentler of the steps beside it, is bad; bad ones are bridged and the rest
+    looked at again. Three ways, because beside a hot channel some of them fail.
     """
     x = np.array(total, dtype=np.float64)
     bad = set(known.tolist())
     for channel in sorted(bad):
         _bridge(x, channel, bad)
-    for _ in range(MOST_BAD):
-        excess = _departure(x)
-        worst = int(np.argmax(excess))
-        if excess[worst] <= 0:
+    while len(bad) - known.size <= MOST_BAD:
+        found = set(np.flatnonzero(_departure(x) > 0).tolist()) - bad
+        if not found:
             return np.array(sorted(bad), dtype=np.int32)
-        bad.add(worst)
-        _bridge(x, worst, bad)
+        bad |= found
+        for channel in sorted(bad):
+            _bridge(x, channel, bad)
     return known
 
 
@@ -61,9 +61,9 @@ def _departure(x: NDArray[np.float64]) -> NDArray[np.float64]:
         ]
     )
     level = np.maximum(np.median(np.stack(beside), axis=0), 0.0)
-    steps = np.abs(l1 - l2) + np.abs(r1 - r2)
-    smooth = np.minimum(steps, level)  # a hot neighbour is no structure
-    needed = _SIGMAS * np.sqrt(3.5 * level + 1.0) + _SHARE * level + 0.5 * smooth
+    # The gentler side counts: a hot neighbour on one side is no structure.
+    steps = np.minimum(np.abs(l1 - l2), np.abs(r1 - r2))
+    needed = _SIGMAS * np.sqrt(3.5 * level + 1.0) + _SHARE * level + steps
     departure = np.asarray(np.abs(x - expected).min(axis=0) / needed - 1.0)
     departure[:2] = departure[-2:] = -1.0
     return departure
