@@ -84,8 +84,7 @@ class Pipeline:
         self.window: slice = self.preprocessor.window
         self._decompose, self._cluster, self._seed = decompose, cluster, seed
         self._begin_learning()
-        self.extra = analyses.Guarded(extra)
-        self.extra.start(scan, self.axis, self.window, self.preprocessor.low_axis)
+        self._start_extra(extra)
         self.stage_seconds = dict.fromkeys(
             ("preprocess", "decompose", "cluster", "classify", "analyses", "refresh"), 0.0
         )
@@ -110,6 +109,11 @@ class Pipeline:
         self._next_pixel = 0
         self._out_of_order = False
 
+    def _start_extra(self, extra: Sequence[analyses.Analysis]) -> None:
+        self._extra = tuple(extra)
+        self.extra = analyses.Guarded(self._extra)
+        self.extra.start(self.scan, self.axis, self.window, self.preprocessor.low_axis)
+
     @property
     def _channels(self) -> int:
         return self.window.stop - self.window.start
@@ -126,6 +130,19 @@ class Pipeline:
         """
         self.elements = classifier.bind(self.axis)
         self.classifier = classifier
+
+    def add_analysis(self, analysis: analyses.Analysis) -> None:
+        """Give its maps too from now on; one of the same name is replaced.
+
+        Raises
+        ------
+        WindowError
+            If it cannot run on this axis; nothing is changed then.
+        """
+        analysis.start(self.scan, self.axis, self.window, self.preprocessor.low_axis)
+        names = {spec.name for spec in analysis.specs}
+        others = [a for a in self._extra if not names & {spec.name for spec in a.specs}]
+        self._start_extra([*others, analysis])
 
     def set_clusters(self, clusters: int | None) -> None:
         """Use so many clusters, or let the scan choose: the learner starts anew on loadings."""

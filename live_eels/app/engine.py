@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from live_eels import analyses, control
+from live_eels.analyses.window import WindowMap, WindowSettings
 from live_eels.app.analyse import AnalyseThread
 from live_eels.app.answers import spectrum_answer
 from live_eels.app.formats import decoder
@@ -321,7 +322,9 @@ class Engine:
                 self.analyse.again(session, learn=True)
                 return Ok(message=f"analysing {low_ev:g} to {high_ev:g} eV; earlier pixels follow")
             case control.AddWindowMap(name=name, signal_ev=signal_ev, fit_ev=fit_ev):
-                pipeline.add_window(name, signal_ev, fit_ev)
+                pipeline.add_analysis(
+                    WindowMap(WindowSettings(name=name, signal_ev=signal_ev, fit_ev=fit_ev))
+                )
                 self.analyse.again(session, learn=False)
                 return Ok(message=f"map {name!r} is added; earlier pixels follow")
             case _:
