@@ -73,6 +73,7 @@ class App {
     this.owesReady = false;
     this.fresh = false;
     this.sideAt = 0;
+    this.told = "";
     /** @type {Set<string>} */ this.dirty = new Set();
     this.scheduled = false;
     /** @type {{version: number, at: number}[]} when each version was on the screen */
@@ -220,8 +221,8 @@ class App {
     showStatus(this.model, this.connected, past);
     document.body.dataset.stale = String(!this.connected || this.model.status?.state === "stalled");
     this.toolbar.scans();
-    const { state, title } = this.model.status ?? {};
-    if (state) this.announcer.say(`${title || "scan"}: ${document.body.dataset.state?.replace("_", " ")}`);
+    const told = `${this.model.status?.title || "scan"}: ${document.body.dataset.state?.replace("_", " ")}`;
+    if (this.model.status && told !== this.told) this.announcer.say((this.told = told));
   }
 
   showSpectra() {

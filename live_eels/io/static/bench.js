@@ -28,6 +28,8 @@ export class Bench {
     /** @type {"fit"|"signal"|null} what the next drag over the spectrum defines */
     this.armed = null;
     this.overlayKey = "";
+    /** @type {number|null} the energy under the pointer */
+    this.pointed = null;
     $("log").addEventListener("click", () => view.set({ log: !view.now.log }));
     $("slice").addEventListener("click", () => this.slice(!this.slicing));
     $("windows-off").addEventListener("click", () => this.off());
@@ -87,6 +89,7 @@ export class Bench {
 
   /** The pointer over the spectrum. @param {number|null} ev */
   over(ev) {
+    this.pointed = ev;
     $("energy-value").textContent = ev === null ? "\u00a0" : this.panel.readout(ev);
     if (this.slicing && ev !== null) this.sweep(ev);
   }
@@ -140,6 +143,7 @@ export class Bench {
     $("window-text").textContent = error && now.signal ? error : words;
     for (const id of ["windows-off", "window-keep"]) /** @type {HTMLButtonElement} */ ($(id)).hidden = !now.signal;
     $("window-keep").hidden ||= document.body.dataset.control !== "true";
+    if (this.pointed !== null) $("energy-value").textContent = this.panel.readout(this.pointed);
     this.near();
     this.overlays();
     this.names();

@@ -8,6 +8,7 @@ import { RGB } from "./wall.js";
 /** @param {string} label @param {HTMLElement} input */
 function field(label, input) {
   const row = document.createElement("label");
+  input.setAttribute("aria-label", label);
   row.append(make("span", "", label), input);
   return row;
 }

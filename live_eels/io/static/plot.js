@@ -32,6 +32,16 @@ export class Plot {
     this.floor = 0.5;
     /** @type {[number, number]|null} */ this.span = null;
     new ResizeObserver(() => this.resize()).observe(host);
+    // On the host, not on uPlot's own elements: those are replaced when a curve joins.
+    host.addEventListener("pointermove", (e) => this.options.onCursor?.(this.energyAt(e.clientX)));
+    host.addEventListener("pointerleave", () => this.options.onCursor?.(null));
+  }
+
+  /** @param {number} clientX */
+  energyAt(clientX) {
+    if (!this.u) return null;
+    const { left, width } = this.u.over.getBoundingClientRect();
+    return clientX < left || clientX > left + width ? null : this.u.posToVal(clientX - left, "x");
   }
 
   resize() {
@@ -109,7 +119,6 @@ export class Plot {
         hooks: {
           draw: [(u) => this.options.onDraw?.(u)],
           setSelect: [(u) => this.selected(u)],
-          setCursor: [(u) => this.options.onCursor?.(u.cursor.left != null && u.cursor.left >= 0 ? u.posToVal(u.cursor.left, "x") : null)],
         },
       },
       /** @type {any} */ ([[0, 1], ...series.slice(1).map(() => [null, null])]),

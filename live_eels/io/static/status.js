@@ -58,8 +58,9 @@ export function showStatus(model, connected, past) {
   const [word, advice] = WORDS[state] ?? [state, ""];
   document.body.dataset.state = state;
   put("state", past && connected ? "earlier scan" : word);
-  put("advice", state === "waiting" && status?.endpoint ? `Listening at ${status.endpoint}. ${advice}` : advice);
-  $("advice").hidden = !$("advice").textContent;
+  const refused = document.body.dataset.refused;
+  const heard = state === "waiting" && status?.endpoint ? `Listening at ${status.endpoint}. ${advice}` : advice;
+  put("advice", refused ? `This server does not let this page in: ${refused}` : heard || (status?.alarms.length ? "" : "no alarms"));
   if (!status) return;
   const data = document.body.dataset;
   data.version = String(model.version);

@@ -39,6 +39,31 @@ const DEFAULTS = JSON.stringify(CHOICES);
 
 /** @typedef {typeof CHOICES} Choices */
 
+// Links come from others: what does not look like a choice is left alone.
+/** @typedef {(value: any) => boolean} Check */
+const isNumber = /** @type {Check} */ ((v) => typeof v === "number" && Number.isFinite(v));
+const isPair = /** @type {Check} */ ((v) => Array.isArray(v) && v.length === 2 && v.every(isNumber));
+const isWindow = /** @type {Check} */ ((v) => isPair(v) && v[1] > v[0]);
+const isText = /** @type {Check} */ ((v) => typeof v === "string");
+const between = (/** @type {number} */ low, /** @type {number} */ high) => /** @type {Check} */ ((v) => isNumber(v) && v >= low && v <= high);
+const listOf = (/** @type {Check} */ check) => /** @type {Check} */ ((v) => Array.isArray(v) && v.length < 64 && v.every(check));
+const tableOf = (/** @type {Check} */ check) => /** @type {Check} */ ((v) => v !== null && typeof v === "object" && !Array.isArray(v) && Object.values(v).every(check));
+const isRegion = /** @type {Check} */ ((v) => v !== null && typeof v === "object" && (
+  (v.shape === "rectangle" && listOf(isPair)(v.corners) && v.corners.length === 2)
+  || (v.shape === "polygon" && Array.isArray(v.points) && v.points.length > 2 && v.points.every(isPair))
+  || (v.shape === "line" && listOf(isPair)(v.ends) && v.ends.length === 2 && between(1, 64)(v.width))
+  || (v.shape === "where" && isText(v.map) && isNumber(v.value)) || v.shape === "all"
+));
+/** @type {Record<string, Check>} */
+const CHECKS = {
+  cursor: isPair, pins: listOf(isPair), rois: tableOf(isRegion), fit: isWindow, signal: isWindow, span: isWindow,
+  marker: isNumber, size: between(1, 32), reject: between(0, 1), opacity: between(0, 1), percentile: between(0, 20),
+  hidden: listOf(isText), rgb: (v) => listOf(isText)(v) && (v.length === 0 || v.length === 3), luts: tableOf(isText), locked: tableOf(isWindow),
+  logs: listOf(isText), traces: listOf(isText), overlays: listOf(isText), scan: isText,
+  zoom: (v) => tableOf(isNumber)(v) && between(1, 64)(v.k) && isNumber(v.x) && isNumber(v.y),
+  freeze: () => false, large: () => false, log: (v) => typeof v === "boolean" || v === 1,
+};
+
 export class View {
   constructor() {
     /** @type {Choices} */
@@ -56,8 +81,9 @@ export class View {
       if (!(key in this.now)) continue;
       const before = /** @type {any} */ (this.now)[key];
       try {
-        const value = typeof before === "string" ? text : JSON.parse(text);
-        if (before === null || sameSort(before, value)) /** @type {any} */ (this.now)[key] = value;
+        const value = typeof before === "string" || key === "scan" ? text : JSON.parse(text);
+        const fits = CHECKS[key] ?? ((/** @type {unknown} */ v) => typeof v === typeof before);
+        if (fits(value)) /** @type {any} */ (this.now)[key] = value;
       } catch {
         // Not ours: somebody shortened the link.
       }
@@ -92,12 +118,6 @@ export class View {
   listen(listener) {
     this.listeners.push(listener);
   }
-}
-
-/** @param {any} a @param {any} b */
-function sameSort(a, b) {
-  if (typeof a === "boolean") return typeof b === "boolean" || b === 0 || b === 1;
-  return typeof a === typeof b && Array.isArray(a) === Array.isArray(b) && b !== null;
 }
 
 /** @param {any} value @returns {any} */

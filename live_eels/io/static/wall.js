@@ -12,6 +12,8 @@ import { Tile } from "./tile.js";
 export const WINDOW = "window";
 export const RGB = "rgb";
 const SMALL_EVERY_MS = 250;
+/** What one looks at later: these follow everything else, in this order. */
+const LAST = [/^loading|^pc/i, /shift/i, /entropy/i, /^p\(/, /error|snr/i];
 
 /** @param {string} id */
 const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -40,10 +42,14 @@ export class Wall {
   names() {
     const { model } = this;
     const special = [...(this.windowMap ? [WINDOW] : []), ...(this.view.now.rgb.length === 3 ? [RGB] : [])];
-    const first = [model.label, model.counts, model.cluster, model.confidence].filter(Boolean);
-    const rest = [...model.maps.keys()].filter((n) => !first.includes(n) && n !== model.flags);
-    const others = [...new Set([...first, ...rest])].filter((n) => model.maps.has(n));
-    return [...others.slice(0, 2), ...special, ...others.slice(2)];
+    const first = [model.label, model.counts, model.cluster, model.find(/valence/i), model.confidence];
+    const rank = (/** @type {string} */ name) => {
+      const at = first.indexOf(name);
+      return at >= 0 ? at : 10 + LAST.findIndex((pattern) => pattern.test(name));
+    };
+    const names = [...model.maps.keys()].filter((n) => n !== model.flags);
+    const sorted = names.map((n, i) => ({ n, i, r: rank(n) })).sort((a, b) => a.r - b.r || a.i - b.i).map(({ n }) => n);
+    return [...sorted.slice(0, 2), ...special, ...sorted.slice(2)];
   }
 
   /** The map shown large. */

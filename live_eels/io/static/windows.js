@@ -6,6 +6,9 @@
 
 const KINDS = /** @type {const} */ (["fit", "signal"]);
 const NEAR_EV = 15;
+const LIKELY_EV = 8;
+/** @type {Record<string, number>} how much further away an edge of a shell counts: N and O edges are faint */
+const UNLIKELY_EV = { M: 3, N: 15, O: 15 };
 
 export class Windows {
   /**
@@ -150,9 +153,14 @@ export class Windows {
     return this.edges.filter((e) => here.has(e.element) && e.ev >= low && e.ev <= high);
   }
 
-  /** @param {number} ev @param {number} [within] */
+  /**
+   * Edges near an energy, the likely ones first: of elements in this scan, and sharp ones.
+   * @param {number} ev @param {number} [within]
+   */
   near(ev, within = NEAR_EV) {
-    return this.edges.filter((e) => Math.abs(e.ev - ev) <= within).sort((a, b) => Math.abs(a.ev - ev) - Math.abs(b.ev - ev));
+    const here = new Set(this.drawn().map((e) => e.element));
+    const far = (/** @type {Edge} */ e) => Math.abs(e.ev - ev) + (UNLIKELY_EV[e.edge[0]] ?? 0) - (here.has(e.element) ? LIKELY_EV : 0);
+    return this.edges.filter((e) => Math.abs(e.ev - ev) <= within).sort((a, b) => far(a) - far(b));
   }
 
   /** @param {any} u */

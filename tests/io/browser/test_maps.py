@@ -1,0 +1,216 @@
+"""Maps on the page: what they show, and a hand on them."""
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.browser
+
+
+def test_any_map_is_a_navigator(screen, engine):
+    screen.click_pixel(5, 12)
+    screen.wait("document.querySelector('#caption').textContent.includes('(5, 12)')")
+    assert screen.now("cursor") == [5, 12]
+    np.testing.assert_allclose(screen.curve("cursor"), engine.cube[5 * 40 + 12], rtol=1e-6)
+    screen.click_pixel(9, 30, ".small-map[data-map='counts']")
+    screen.wait("document.querySelector('#caption').textContent.includes('(9, 30)')")
+    np.testing.assert_allclose(screen.curve("cursor"), engine.cube[9 * 40 + 30], rtol=1e-6)
+
+
+def test_the_crosshair_is_in_all_maps(screen):
+    count = """() => [...document.querySelectorAll('.small-map')]
+      .filter((c) => c.offsetParent).map((c) => c.toDataURL())"""
+    before = screen.js(count)
+    screen.set(cursor=[8, 20])
+    screen.settle()
+    after = screen.js(count)
+    assert len(before) > 8
+    assert all(a != b for a, b in zip(after, before, strict=True))
+
+
+def test_dragging_moves_the_cursor(screen):
+    screen.drag_pixels((2, 2), (10, 25))
+    assert screen.now("cursor") == [10, 25]
+
+
+def test_hover_reads_out_without_moving_the_cursor(screen, engine):
+    screen.set(cursor=[1, 1])
+    screen.page.mouse.move(*screen.point(6, 9))
+    screen.wait("document.querySelector('#readout').textContent.includes('(6, 9)')")
+    text = screen.text("#readout")
+    assert "3, 4.5 nm" in text
+    assert f"counts {engine.truth['counts'][6 * 40 + 9]:.0f}" in text
+    assert screen.now("cursor") == [1, 1]
+    screen.curve("hover")
+    screen.page.mouse.move(5, 5)
+    screen.wait("!liveEels.panel.answers.has('hover')")
+
+
+def test_hover_says_why_a_pixel_is_rejected(screen, engine):
+    rejected = int(np.flatnonzero(engine.truth["label"][: 22 * 40] < 0)[0])
+    screen.page.mouse.move(*screen.point(*divmod(rejected, 40)))
+    screen.wait("document.querySelector('#readout').textContent.includes('rejected')")
+    assert "few counts" in screen.text("#readout")
+    screen.page.mouse.move(*screen.point(30, 20))
+    screen.wait("document.querySelector('#readout').textContent.includes('nothing came')")
+
+
+def test_four_looks(screen, served, engine):
+    """Not scanned, lost, rejected and zero cannot be taken for one another."""
+    engine.truth["label"][:] = 1
+    engine.truth["label"][2 * 40 + 5] = -1
+    engine.truth["counts"][6 * 40 + 5] = 0
+    engine.advance(40, lose=(4 * 40 + 5,))
+    screen.set(opacity=1, cursor=[0, 0])
+    screen.shows(2)
+    screen.wait("liveEels.wall.lost.count === 1")
+    screen.settle()
+    label, rejected, lost, unseen = (
+        screen.patch(y, x) for y, x in ((10, 28), (2, 5), (4, 5), (27, 30))
+    )
+    assert label == ["61,126,191"]  # Mn3+
+    assert unseen == ["34,34,34"]
+    assert "34,34,34" in rejected
+    assert len(rejected) > 1  # hatched, grey
+    assert all(abs(int(r) - int(g)) < 12 for r, g, _ in (c.split(",") for c in rejected))
+    assert len(lost) > 1  # hatched, red
+    assert any(int(c.split(",")[0]) > int(c.split(",")[1]) + 60 for c in lost)
+    screen.set(map="counts", percentile=0)
+    screen.wait("document.body.dataset.map === 'counts'")
+    screen.settle()
+    assert screen.patch(6, 5) == ["0,0,0"]  # zero is a colour of the scale
+
+
+def test_legend_counts_add_up(screen, engine):
+    screen.wait("document.querySelectorAll('#legend tr').length === 7")
+    counts = screen.js(
+        "() => [...document.querySelectorAll('#legend tr')].map(r => +r.dataset.count)"
+    )
+    label = engine.truth["label"][: 22 * 40]
+    assert counts == [int((label == i).sum()) for i in range(6)] + [int((label < 0).sum())]
+    assert sum(counts) == engine.status().pixels_analysed
+
+
+def test_a_class_can_be_hidden(screen):
+    screen.set(opacity=1, cursor=[0, 0])
+    before = screen.probe(2, 20)
+    screen.page.get_by_role("button", name="Mn3+").click()
+    screen.wait("liveEels.view.now.hidden.length === 1")
+    screen.wait("document.querySelector('#legend [aria-pressed=false]') !== null")
+    assert screen.probe(2, 20) != before
+
+
+def test_threshold_rejects(screen):
+    screen.wait("document.querySelector('#legend tr') !== null")
+    screen.page.locator("#reject").fill("1")
+    screen.wait("+document.querySelector('#legend tr:last-child').dataset.count > 700")
+    counts = screen.js(
+        "() => [...document.querySelectorAll('#legend tr')].map(r => +r.dataset.count)"
+    )
+    assert sum(counts[:-1]) < sum(counts) * 0.2  # those that are certain stay
+    screen.set(opacity=1, cursor=[0, 0])
+    screen.settle()
+    assert len(screen.patch(9, 5)) > 1
+
+
+def test_pointing_at_a_cluster_shows_where_it_lies(screen):
+    screen.set(map="cluster", opacity=1, cursor=[0, 0], tab="clusters")
+    screen.wait("document.querySelectorAll('#legend tr').length === 5")
+    before = screen.probe(20, 35)
+    screen.page.locator("#legend tr").nth(2).hover()
+    screen.wait("liveEels.wall.highlight === 2")
+    screen.settle()
+    assert screen.probe(20, 35) != before
+    # and the other way round
+    screen.page.mouse.move(*screen.point(9, 12))
+    screen.wait("document.querySelector('#legend tr.pointed') !== null")
+    names = screen.js(
+        "() => [...document.querySelectorAll('#legend tr.pointed')].map(r => r.dataset.class)"
+    )
+    assert names == ["cluster 3"]
+
+
+def test_colours_and_contrast_ask_nobody(screen):
+    screen.set(map="Fe L2,3")
+    screen.page.locator("#contrast").click()
+    start = len(screen.sent)
+    before = screen.probe(9, 12)
+    screen.page.get_by_label("colour map").select_option("magma")
+    screen.page.get_by_label("cut, % at each end").fill("5")
+    screen.page.get_by_label("logarithmic", exact=True).check()
+    screen.page.get_by_label("lock limits").check()
+    screen.page.get_by_label("to", exact=True).fill("1000")
+    screen.page.keyboard.press("Tab")
+    screen.wait("liveEels.wall.pictures.get('Fe L2,3').limits[1] === 1000")
+    assert screen.probe(9, 12) != before
+    assert {m.split('"')[3] for m in screen.sent[start:]} <= {"ready"}
+    screen.page.keyboard.press("Escape")
+    assert screen.page.locator("#contrast-box").is_hidden()
+
+
+def test_scale_bar_has_the_units_of_the_scan(screen):
+    # 40 pixels of 0.5 nm: the bar is at most 0.3 of 20 nm
+    assert screen.js("() => document.querySelector('#big-map').dataset.scaleBar") == "5 nm"
+    assert screen.text("#colour-bar") == ""
+
+
+def test_colour_bar_has_unit_and_limits(screen):
+    screen.set(map="thickness")
+    screen.wait("document.querySelector('#bar-unit').textContent === 't/λ'")
+    assert (screen.text("#bar-low"), screen.text("#bar-high")) == ("0", "1.2")
+
+
+def test_zoom_and_pan_are_shared(screen):
+    x, y = screen.point(10, 10)
+    screen.page.mouse.move(x, y)
+    screen.page.mouse.wheel(0, -800)
+    screen.wait("liveEels.view.now.zoom.k > 2")
+    np.testing.assert_allclose(screen.point(10, 10), (x, y), atol=2)
+    small = ".small-map[data-map='counts']"
+    zoomed = screen.js("s => liveEels.gestures.tileOf.get(document.querySelector(s)).sx", small)
+    screen.page.keyboard.down("Shift")
+    screen.drag((x, y), (x + 30, y + 20))
+    screen.page.keyboard.up("Shift")
+    np.testing.assert_allclose(screen.point(10, 10), (x + 30, y + 20), atol=2)
+    screen.page.locator("#big-map").dblclick()
+    screen.wait("liveEels.view.now.zoom.k === 1")
+    screen.settle()
+    after = screen.js("s => liveEels.gestures.tileOf.get(document.querySelector(s)).sx", small)
+    assert zoomed > 2 * after
+
+
+def test_three_maps_as_colours(screen, engine):
+    screen.page.locator("#contrast").click()
+    for colour, name in (("red", "Fe L2,3"), ("green", "Mn L2,3"), ("blue", "counts")):
+        screen.page.get_by_label(colour, exact=True).select_option(name)
+    screen.wait("document.body.dataset.map === 'rgb'")
+    screen.page.keyboard.press("Escape")
+    screen.set(cursor=[0, 0])
+    screen.settle()
+    iron, manganese = screen.probe(9, 12), screen.probe(18, 4)
+    assert iron[0] > manganese[0] + 50
+    assert manganese[1] > iron[1] + 50
+
+
+def test_the_beam_is_marked_and_its_spectrum_shown_until_one_points(screen, engine):
+    assert "newest pixel (21, 39)" in screen.text("#caption")
+    engine.advance(25)
+    screen.shows(2)
+    screen.wait("liveEels.model.beam === 22 * 40 + 24")
+    screen.wait("document.querySelector('#caption').textContent.includes('(22, 24)')")
+
+
+def test_line_scan_and_single_spectrum(served, open_screen, engine):
+    engine.new_scan((60,), title="a line")
+    engine.advance(50)
+    screen = open_screen(served.url).shows(1)
+    screen.click_pixel(0, 7)
+    screen.wait("document.querySelector('#caption').textContent.includes('pixel 7')")
+    np.testing.assert_allclose(screen.curve("cursor"), engine.cube[7], rtol=1e-6)
+    screen.set(signal=[703, 735], fit=[675, 700])
+    screen.wait("liveEels.wall.windowMap?.length === 60")
+    engine.new_scan((), title="live view")
+    engine.advance(1)
+    screen.shows(2)
+    screen.wait("document.querySelector('#scan-shape').textContent.includes('single spectrum')")
+    screen.set(cursor=None)
+    np.testing.assert_allclose(screen.curve("cursor"), engine.cube[0], rtol=1e-6)
