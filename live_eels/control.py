@@ -5,7 +5,7 @@ and bytes. Knows no socket. JSON rather than msgpack, so that a control system i
 language, a browser and a person with a terminal can all write it.
 
 A command is an object with a ``command`` field naming it (``{"command": "status"}``);
-a reply is an object with a ``reply`` field: ``ok``, ``refused`` or ``status``.
+a reply is an object with a ``reply`` field: ``ok``, ``refused``, or what was asked for.
 """
 
 from __future__ import annotations
@@ -124,8 +124,30 @@ class MarkRegion(_Command, frozen=True):
     text: Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*\Z")] = ""
 
 
+class GetSpectrum(_Command, frozen=True):
+    """Ask for the mean spectrum of some pixels (flat indices), raw and processed."""
+
+    pixels: Annotated[list[Index], Meta(min_length=1, max_length=8192)]
+    scan: Annotated[str, Meta(max_length=64)] | None = None
+
+
+class GetWindowMap(_Command, frozen=True):
+    """Ask for a map of counts in ``signal_ev`` less the background fitted in ``fit_ev``."""
+
+    signal_ev: tuple[Energy, Energy]
+    fit_ev: tuple[Energy, Energy] | None = None
+    scan: Annotated[str, Meta(max_length=64)] | None = None
+
+    def __post_init__(self) -> None:
+        _rising("signal_ev", self.signal_ev)
+        if self.fit_ev is not None:
+            _rising("fit_ev", self.fit_ev)
+
+
 Command = (
     GetStatus
+    | GetSpectrum
+    | GetWindowMap
     | Stop
     | Record
     | SetClusters
@@ -218,7 +240,35 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply", tag=
     error: str
 
 
-Reply = Ok | Refused | Status
+class Spectrum(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply", tag="spectrum"):
+    """Mean spectrum of the pixels asked for.
+
+    Curves are little-endian float32 (base64 in JSON): ``raw`` and ``error`` on the axis
+    ``offset_ev``, ``dispersion_ev``; the others on the processed axis, nan outside the window.
+    """
+
+    offset_ev: float
+    dispersion_ev: float
+    raw: bytes
+    n: int
+    asked: int
+    visits: int = 0
+    note: str = ""
+    error: bytes | None = None
+    processed_offset_ev: float | None = None
+    processed: bytes | None = None
+    background: bytes | None = None
+    signal: bytes | None = None
+
+
+class WindowMap(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply", tag="window_map"):
+    """A map of a window: little-endian float32 of this shape (base64 in JSON)."""
+
+    shape: list[int]
+    values: bytes
+
+
+Reply = Ok | Refused | Status | Spectrum | WindowMap
 
 _commands: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 _replies: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
@@ -246,7 +296,7 @@ def encode(reply: Reply | Command) -> bytes:
 
 
 def decode_reply(data: bytes | memoryview) -> Reply:
-    """Read an engine's reply: ``Ok``, ``Refused`` or ``Status``."""
+    """Read an engine's reply: ``Ok``, ``Refused``, or what was asked for."""
     try:
         return _replies.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -116,7 +116,7 @@ class Pipeline:
 
     @property
     def _channels(self) -> int:
-        return self.window.stop - self.window.start
+        return int(self.window.stop) - int(self.window.start)
 
     # What can be changed while it runs (earlier pixels follow when they are processed again)
 

@@ -62,7 +62,8 @@ free; a sequence number that never comes is a gap, one that comes twice a duplic
 The next ``scan`` (another ``scan`` name) may follow at once; it also ends the one before.
 
 Results go out on a PUB socket in the same shape, topic first, so that a subscriber can
-choose: ``pixels``, ``map/<name>``, ``curve/<name>``, ``status``, ``event``. Headers::
+choose: ``scan`` (the announcement of the scan, as above), ``pixels``, ``map/<name>``,
+``curve/<name>``, ``status``, ``event``. Headers::
 
     {"type": "pixels", "scan": ..., "n": 16, "maps": ["label", "valence"]}
                              # parts: pixels, int64 (n,); values, float32 (map, n): these

@@ -11,7 +11,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from live_eels.analyses.net import NetWindow
-from live_eels.spectra import EnergyAxis, MapSpec, Prepared, Scan
+from live_eels.spectra import EnergyAxis, MapKind, MapSpec, Prepared, Scan
 
 
 class WindowSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,7 +44,7 @@ class WindowMap:
         if settings.fit_ev is not None:
             meaning += f" above a power law fitted from {settings.fit_ev[0]:g} to "
             meaning += f"{settings.fit_ev[1]:g} eV"
-        kind = "signed" if settings.fit_ev is not None else "intensity"
+        kind: MapKind = "signed" if settings.fit_ev is not None else "intensity"
         self.specs: tuple[MapSpec, ...] = (MapSpec(settings.name, kind, "counts", meaning),)
         self._window: NetWindow | None = None
 

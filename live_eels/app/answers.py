@@ -5,13 +5,17 @@ Runs on the viewer's threads, never on the analyse thread, so it uses serial ker
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from live_eels import control
 from live_eels.app.session import Session
 from live_eels.io.viewer import SpectrumAnswer
 from live_eels.preprocess import Preprocessor, PreprocessSettings
-from live_eels.spectra import Chunk, WindowError
+from live_eels.spectra import Chunk, EnergyAxis, WindowError
 
 MAX_PIXELS = 4096
 """Of a larger region this many pixels, evenly drawn, are averaged."""
@@ -66,6 +70,53 @@ def spectrum_answer(
     )
 
 
+def spectrum_reply(answer: SpectrumAnswer) -> control.Spectrum:
+    """The answer as it goes over the control socket."""
+
+    def packed(values: NDArray[np.float32] | None) -> bytes | None:
+        return None if values is None else values.astype("<f4").tobytes()
+
+    processed = answer.processed_axis
+    return control.Spectrum(
+        offset_ev=answer.axis.offset_ev,
+        dispersion_ev=answer.axis.dispersion_ev,
+        raw=answer.raw.astype("<f4").tobytes(),
+        n=answer.n,
+        asked=answer.asked,
+        visits=answer.visits,
+        note=answer.note,
+        error=packed(answer.error),
+        processed_offset_ev=processed.offset_ev if processed else None,
+        processed=packed(answer.processed),
+        background=packed(answer.background),
+        signal=packed(answer.signal),
+    )
+
+
+def spectrum_from(reply: control.Spectrum) -> SpectrumAnswer:
+    """The answer as it came over the control socket."""
+
+    def unpacked(values: bytes | None) -> NDArray[np.float32] | None:
+        return None if values is None else np.frombuffer(values, "<f4").astype(np.float32)
+
+    raw = np.frombuffer(reply.raw, "<f4").astype(np.float32)
+    axis = EnergyAxis(reply.offset_ev, reply.dispersion_ev, len(raw))
+    offset_ev = reply.processed_offset_ev
+    return SpectrumAnswer(
+        axis=axis,
+        raw=raw,
+        n=reply.n,
+        asked=reply.asked,
+        error=unpacked(reply.error),
+        processed_axis=None if offset_ev is None else replace(axis, offset_ev=offset_ev),
+        processed=unpacked(reply.processed),
+        background=unpacked(reply.background),
+        signal=unpacked(reply.signal),
+        visits=reply.visits,
+        note=reply.note,
+    )
+
+
 def _preprocessor(session: Session, settings: PreprocessSettings) -> Preprocessor:
     """One of its own, so that nothing here touches the running pipeline's state."""
     try:
@@ -74,10 +125,12 @@ def _preprocessor(session: Session, settings: PreprocessSettings) -> Preprocesso
         return Preprocessor(session.scan, PreprocessSettings(background="none", align="none"))
 
 
-def _error_of_mean(raw: NDArray[np.generic]) -> NDArray[np.float32]:
+def _error_of_mean(raw: NDArray[Any]) -> NDArray[np.float32]:
     """One standard deviation of the mean, from the spread where there are pixels enough."""
     n = len(raw)
     values = raw.astype(np.float64)
     if n < 8:
-        return np.sqrt(np.maximum(values.sum(axis=0), 0.0)).astype(np.float32) / np.float32(n)
-    return (values.std(axis=0, ddof=1) / np.sqrt(n)).astype(np.float32)
+        error = np.sqrt(np.maximum(values.sum(axis=0), 0.0)) / n
+    else:
+        error = values.std(axis=0, ddof=1) / np.sqrt(n)
+    return np.asarray(error, np.float32)

@@ -71,4 +71,5 @@ def compare(
 
 def _names(labels: NDArray[np.float32], classes: tuple[str, ...]) -> NDArray[np.str_]:
     index = np.nan_to_num(labels, nan=-1).ravel().astype(int)
-    return np.array([*classes, "rejected"])[index]
+    names: NDArray[np.str_] = np.array([*classes, "rejected"])
+    return np.asarray(names[index])

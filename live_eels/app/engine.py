@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from live_eels import analyses, control
 from live_eels.analyses.window import WindowMap, WindowSettings
 from live_eels.app.analyse import AnalyseThread
-from live_eels.app.answers import spectrum_answer
+from live_eels.app.answers import spectrum_answer, spectrum_reply
 from live_eels.app.formats import decoder
 from live_eels.app.pipelines import ModelFinder, make_pipeline, warm_up
 from live_eels.app.queues import Edge
@@ -272,6 +272,14 @@ class Engine:
         match command:
             case control.GetStatus():
                 return self.status()
+            case control.GetSpectrum():
+                pixels = np.array(command.pixels, np.int64)
+                return spectrum_reply(self.spectrum(pixels, command.scan))
+            case control.GetWindowMap():
+                values = self.window_map(command.signal_ev, command.fit_ev, command.scan)
+                return control.WindowMap(
+                    shape=list(values.shape), values=values.astype("<f4").tobytes()
+                )
             case control.Stop():
                 self.stop()
                 return Ok(message="finishing the recording and stopping")

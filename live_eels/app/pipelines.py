@@ -149,6 +149,7 @@ def warm_up(config: Config, models: ModelFinder) -> None:
         both = len(signals) == 2
         chunk = Chunk(scan, np.arange(64), counts, zlp if both else None)
         pipeline.process(chunk)
-        for _ in pipeline.settle(lambda size, chunk=chunk: iter((chunk,))):
+        once = [chunk]
+        for _ in pipeline.settle(lambda size, once=once: once):  # type: ignore[misc]
             pass
         pipeline.refreshed()

@@ -98,6 +98,7 @@ async def _serve(
                 raise Interrupted
             status = engine.status()
             if engine.publisher is not None:
+                engine.publisher.welcome()
                 engine.publisher.status(msgspec.to_builtins(status))
             tick(status)
             if not asked_to_stop and stop_when():

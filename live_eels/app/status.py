@@ -13,6 +13,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from live_eels import __version__
@@ -70,17 +71,19 @@ class StatusMaker:
     def _make(self, now_s: float) -> Status:
         engine = self._engine
         books, session = engine.receive.books, engine.current
-        common = {
-            "version": __version__,
-            "messages": books.messages,
-            "wire_errors": books.wire_errors,
-            "faults": dict(books.faults),
-            "endpoint": engine.receiver.address,
-            "queue": {"record": engine.to_record.fill, "analyse": engine.to_analyse.fill},
-            "recording": engine.keep,
-        }
-        if session is None:
-            return Status(state="stopped" if engine.ended.is_set() else "waiting", **common)
+        stream = Status(
+            state="stopped" if engine.ended.is_set() else "waiting",
+            version=__version__,
+            messages=books.messages,
+            wire_errors=books.wire_errors,
+            faults=dict(books.faults),
+            endpoint=engine.receiver.address,
+            queue={"record": engine.to_record.fill, "analyse": engine.to_analyse.fill},
+            recording=engine.keep,
+        )
+        return stream if session is None else self._of_scan(stream, session, now_s)
+
+    def _of_scan(self, stream: Status, session: Session, now_s: float) -> Status:
         counters, scan = session.counters, session.scan
         state = self._state(session, now_s)
         received = self._received.of(now_s, counters.visits)
@@ -91,7 +94,8 @@ class StatusMaker:
         left = visits_total - counters.visits
         pipeline, recorder = session.pipeline, session.recorder
         written = recorder.bytes_written if recorder else 0
-        return Status(
+        return msgspec.structs.replace(
+            stream,
             state=state,
             scan_id=scan.id,
             title=scan.title,
@@ -133,7 +137,6 @@ class StatusMaker:
             zlp_ev=_newest_shift(session),
             snapshot_version=session.snapshot.version if session.snapshot else 0,
             alarms=self._alarms(session, state, lag_ms),
-            **common,
         )
 
     def _state(self, session: Session, now_s: float) -> str:

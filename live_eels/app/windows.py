@@ -49,7 +49,7 @@ def window_map(
     signal = axis.window(*signal_ev)
     total = recorder.window_sum(signal)
     if fit_ev is None:
-        return total.astype(np.float32)
+        return np.asarray(total, np.float32)
     fit = axis.window(*fit_ev)
     if fit.stop - fit.start < 2:
         fit = slice(fit.start, fit.start + 2)
@@ -61,7 +61,7 @@ def window_map(
     )
     if border_ev[0] <= 0:
         width = (signal.stop - signal.start) / (fit.stop - fit.start)
-        return (total - (first + second) * width).astype(np.float32)
+        return np.asarray(total - (first + second) * width, np.float32)
     # Halves of unequal length (odd windows) are brought to counts per eV first.
     low, high = np.diff(border_ev)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -70,7 +70,7 @@ def window_map(
         norm = (first + second) / _power_law_area(border_ev[0], border_ev[2], exponent)
     edges_ev = axis.offset_ev + (np.array([signal.start, signal.stop]) - 0.5) * axis.dispersion_ev
     background = norm * _power_law_area(edges_ev[0], edges_ev[1], exponent)
-    return (total - background).astype(np.float32)
+    return np.asarray(total - background, np.float32)
 
 
 def _power_law_area(
@@ -80,4 +80,5 @@ def _power_law_area(
     power = 1.0 - exponent
     near = np.abs(power) < 1e-9
     safe = np.where(near, 1.0, power)
-    return np.where(near, np.log(high_ev / low_ev), (high_ev**safe - low_ev**safe) / safe)
+    area = (high_ev**safe - low_ev**safe) / safe
+    return np.asarray(np.where(near, np.log(high_ev / low_ev), area))

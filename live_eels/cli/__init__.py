@@ -103,6 +103,7 @@ _FAULTS: dict[str, int] = {
     "AnalysisError": 2,
     "WindowError": 2,
     "SceneError": 2,
+    "FaultError": 2,
     "SocketError": 3,
     "EngineGone": 3,
     "FileError": 4,

@@ -92,3 +92,59 @@ def send(command: str, fields: tuple[str, ...], endpoint: str) -> None:
             raise click.ClickException(reply.error)
         case control.Status():
             _print(reply)
+
+
+@click.command()
+@click.argument("address")
+@click.option("--control", "control_endpoint", help="The engine's control.endpoint [port + 1].")
+@click.option("--port", type=int, default=8050, show_default=True, help="Port of the page here.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where the page is served.")
+@click.option("--read-only", is_flag=True, help="Nobody may give commands from this page.")
+@click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
+def view(
+    address: str,
+    control_endpoint: str | None,
+    port: int,
+    host: str,
+    read_only: bool,
+    open_page: bool,
+) -> None:
+    """Serve the page of an engine that runs on another machine.
+
+    ADDRESS is the engine's publish.endpoint as seen from here, such as
+    tcp://microscope-pc:5556. The engine must publish on an address that can be reached.
+    """
+    import asyncio
+    import threading
+    import webbrowser
+
+    from live_eels.app.remote import RemoteEngine
+    from live_eels.io.viewer import Viewer
+
+    if control_endpoint is None:
+        stem, _, number = address.rpartition(":")
+        if not number.isdigit():
+            raise click.UsageError("give --control, the engine's control.endpoint")
+        control_endpoint = f"{stem}:{int(number) + 1}"
+    engine = RemoteEngine(address, control_endpoint)
+    thread = threading.Thread(target=engine.run, name="maps")
+    thread.start()
+
+    async def page() -> None:
+        viewer = Viewer(engine, host, port, read_only=read_only)
+        url = await viewer.start()
+        click.echo(f"  page     {url}\n  engine   {address}, commands to {control_endpoint}")
+        if open_page:
+            webbrowser.open(url)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await viewer.stop()
+
+    try:
+        asyncio.run(page())
+    except KeyboardInterrupt:
+        pass
+    finally:
+        engine.stop()
+        thread.join()

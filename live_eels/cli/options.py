@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 
-class Shape(click.ParamType):
+class Shape(click.ParamType[tuple[int, ...]]):
     """A scan shape: ``64x64``, ``200`` for a line, ``1`` for a single spectrum."""
 
     name = "YxX"
@@ -27,7 +27,7 @@ class Shape(click.ParamType):
         return shape
 
 
-class Rate(click.ParamType):
+class Rate(click.ParamType[float | None]):
     """Spectra per second, or ``max``."""
 
     name = "RATE"

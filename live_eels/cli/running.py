@@ -115,7 +115,8 @@ def demo(
     with _sender(engine.receiver.address, [*arguments, "--scans", str(scans)]):
         sessions = _run(
             engine,
-            scans=scans if headless else None,
+            # A page stays until Ctrl-C, unless nobody is there to press it.
+            scans=scans if headless or not sys.stdin.isatty() else None,
             open_page=not (headless or no_browser),
             pictures=True,
         )

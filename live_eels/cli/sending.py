@@ -15,6 +15,7 @@ from live_eels.spectra import Scan, ScanEnd, Spectra
 
 if TYPE_CHECKING:
     from live_eels.simulators.acquire import Acquisition
+    from live_eels.simulators.send import Prepared
 
 Message = Scan | Spectra | ScanEnd
 
@@ -81,6 +82,7 @@ def simulate(
     live-eels simulate --scene core_shell --rate 2000      and in another terminal
     live-eels run
     """
+    from live_eels.simulators.faults import with_faults
     from live_eels.simulators.scene import load_scene, scene_names
     from live_eels.simulators.send import send
 
@@ -99,9 +101,9 @@ def simulate(
         rate = 1.0 / load_scene(scene).microscope.dwell_s
     for number in range(scans):
         acquisition = simulated(scene, shape, seed + number)
-        messages: Iterable[Message] = stamped(acquisition.messages(chunk))
+        messages: Iterable[Message | Prepared] = stamped(acquisition.messages(chunk))
         if faults:
-            messages = _with_faults(messages, faults, seed + number)
+            messages = with_faults(stamped(acquisition.messages(chunk)), faults, seed + number)
         sent = send(
             messages, endpoint, pattern=pattern, bind=not connect, rate=rate, settle_s=settle
         )
@@ -131,12 +133,6 @@ def stamped(messages: Iterable[Message]) -> Iterator[Message]:
             yield replace(message, clock_s=time.time())
         else:
             yield message
-
-
-def _with_faults(messages: Iterable[Message], name: str, seed: int) -> Iterable[Message]:
-    from live_eels.simulators.faults import with_faults
-
-    return with_faults(messages, name, seed)
 
 
 @click.command()

@@ -1,8 +1,9 @@
 """The PUB socket for control software and notebooks: topic first, header, arrays.
 
 A slow subscriber loses messages at its own high-water mark and holds up nobody. Single
-pixels go out as soon as they are analysed, whole maps at the publishing rate. Sending is
-allowed from any thread (a lock makes the hand-over that ZeroMQ asks for).
+pixels go out as soon as they are analysed, whole maps at the publishing rate; a subscriber
+that comes late is sent everything once. Sending is allowed from any thread (a lock makes
+the hand-over that ZeroMQ asks for).
 """
 
 from __future__ import annotations
@@ -29,37 +30,58 @@ class Publisher:
 
     def __init__(self, endpoint: str) -> None:
         self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.PUB)
+        # XPUB: a PUB socket that tells when somebody subscribes.
+        self._socket = self._context.socket(zmq.XPUB)
+        self._socket.set(zmq.XPUB_VERBOSE, 1)
         self._socket.set(zmq.SNDHWM, 1000)
         self._socket.set(zmq.LINGER, 200)
         self._lock = threading.Lock()
         self._sent: dict[str, int] = {}
-        self._scan = ""
+        self._last: MapSnapshot | None = None
+        self._subscribers = 0
         try:
             self._socket.bind(endpoint)
         except zmq.ZMQError as error:
             self._context.destroy(0)
             raise SocketError(advice(endpoint, True, error)) from error
-
-    @property
-    def endpoint(self) -> str:
-        """The address as the system resolved it."""
-        return str(self._socket.get_string(zmq.LAST_ENDPOINT)).rstrip("\0")
+        self.endpoint = str(self._socket.get_string(zmq.LAST_ENDPOINT)).rstrip("\0")
 
     def pixels(self, scan_id: str, result: ChunkResult) -> None:
         """Send the values of the pixels of one chunk."""
-        self._send(wire.encode_pixels(scan_id, result))
+        if self._subscribers:
+            self._send(wire.encode_pixels(scan_id, result))
 
     def snapshot(self, snapshot: MapSnapshot) -> None:
         """Send every map and curve that changed since the last snapshot."""
-        if snapshot.scan.id != self._scan:
-            self._scan, self._sent = snapshot.scan.id, {}
+        new_scan = self._last is None or snapshot.scan is not self._last.scan
+        self._last = snapshot
+        if new_scan:
+            self._sent = {}
+            self._send(wire.encode(snapshot.scan))
+        if not self._subscribers:
+            return
         for name, version in snapshot.changed.items():
             if self._sent.get(name) != version:
                 self._sent[name] = version
                 self._send(wire.encode_map(snapshot, name))
         for name in snapshot.curves:
             self._send(wire.encode_curve(snapshot, name))
+
+    def welcome(self) -> None:
+        """Send everything to subscribers that came since the last call."""
+        came = 0
+        with self._lock:
+            while not self._socket.closed and self._socket.poll(0):
+                change = self._socket.recv()[:1]
+                came += change == b"\x01"
+                self._subscribers += 1 if change == b"\x01" else -1
+        snapshot = self._last
+        if came and snapshot is not None:
+            self._send(wire.encode(snapshot.scan))
+            for name in snapshot.maps:
+                self._send(wire.encode_map(snapshot, name))
+            for name in snapshot.curves:
+                self._send(wire.encode_curve(snapshot, name))
 
     def status(self, status: Mapping[str, Any]) -> None:
         """Send the engine's status."""
