@@ -99,7 +99,7 @@ def coloured(
     """Numbers as colours, ``(..., 3)``; what is not finite gets the backdrop."""
     low, high = limits
     finite = np.isfinite(values)
-    scaled = (np.where(finite, values, low) - low) / (high - low)
+    scaled = (np.where(finite, values.astype(np.float64), low) - low) / (high - low)
     out = colours[np.clip(scaled * 255.0 + 0.5, 0, 255).astype(np.intp)]
     out[~finite] = rgb(BACKDROP)
     return out

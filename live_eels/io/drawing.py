@@ -124,33 +124,68 @@ def _hatch(
 
 def _curve(view: View, width: int, height: int) -> Drawing:
     """Draw a map of a spectrum line: its values against position."""
-    height = min(height, width * 5 // 8)
-    picture = Image.new("RGB", (width, height), colours.BACKDROP)
-    draw = ImageDraw.Draw(picture)
     low, high = view.limits
     finite = view.values[np.isfinite(view.values)]
-    if finite.size:
+    if finite.size and (view.spec.limits is None and view.spec.kind != "fraction"):
+        low, high = float(finite.min()), float(finite.max())
+    elif finite.size:
         low, high = min(low, float(finite.min())), max(high, float(finite.max()))
-    ticks = round_ticks(low, high)
-    left = 12 + max(width_of(colours.short(tick), 12) for tick in ticks)
-    step = (width - left - 8) / max(1, view.values.size - 1)
+    plot = Plot(
+        width, min(height, width * 5 // 8), (0.0, max(1.0, view.values.size - 1)), (low, high)
+    )
+    plot.line(np.arange(view.values.size), view.values, _CURVE, dots=True)
+    return Drawing(plot.image, plot.step, plot.left)
 
-    def place(number: int, value: float) -> tuple[float, float]:
-        return left + number * step, (height - 21) * (high - value) / (high - low) + 10
 
-    for tick in ticks:
-        _, y = place(0, tick)
-        draw.line([(left, y), (width, y)], fill=_GRID)
-        label = colours.short(tick)
-        write(draw, (left - 6 - width_of(label, 12), y - 8), label, 12, FAINT)
-    known = np.isfinite(view.values)
-    for number in np.flatnonzero(known):
-        x, y = place(int(number), float(view.values[number]))
-        if number + 1 < known.size and known[number + 1]:
-            following = place(int(number) + 1, float(view.values[number + 1]))
-            draw.line([(x, y), following], fill=_CURVE, width=2)
-        draw.ellipse([x - 2, y - 2, x + 2, y + 2], fill=_CURVE)
-    return Drawing(picture, step, left)
+class Plot:
+    """Axes to draw lines on: ``x`` and ``y`` are the ranges shown, low before high."""
+
+    def __init__(
+        self, width: int, height: int, x: tuple[float, float], y: tuple[float, float]
+    ) -> None:
+        room = max(0.04 * (y[1] - y[0]), 1e-6 * abs(y[1]), 1e-30)
+        self._low, self._high = y[0] - room, y[1] + room
+        self._x = x
+        self.image = Image.new("RGB", (width, height), colours.BACKDROP)
+        self._draw = ImageDraw.Draw(self.image)
+        ticks = round_ticks(self._low, self._high)
+        self.left = 12 + max(width_of(colours.short(tick), 12) for tick in ticks)
+        self.step = (width - self.left - 8) / (x[1] - x[0])
+        for tick in ticks:
+            _, level = self.place(x[0], tick)
+            self._draw.line([(self.left, level), (width, level)], fill=_GRID)
+            label = colours.short(tick)
+            beside = (self.left - 6 - width_of(label, 12), min(max(0, level - 8), height - 17))
+            write(self._draw, beside, label, 12, FAINT)
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """Where a point lies on the image."""
+        share = (self._high - y) / (self._high - self._low)
+        return self.left + (x - self._x[0]) * self.step, share * (self.image.height - 1)
+
+    def line(
+        self, x: NDArray[Any], y: NDArray[np.float32], colour: Rgb, *, dots: bool = False
+    ) -> None:
+        """Draw through the points, with gaps where ``y`` is not finite."""
+        known = np.isfinite(y)
+        places = [
+            self.place(float(a), float(b)) for a, b in zip(x, np.where(known, y, 0), strict=True)
+        ]
+        for number in np.flatnonzero(known[:-1] & known[1:]):
+            self._draw.line([places[number], places[number + 1]], fill=colour, width=2)
+        for number in np.flatnonzero(known) if dots else ():
+            px, py = places[number]
+            self._draw.ellipse([px - 2, py - 2, px + 2, py + 2], fill=colour)
+
+    def x_ticks(self, unit: str) -> None:
+        """Label the horizontal axis inside the lower edge."""
+        bottom = self.image.height
+        for tick in round_ticks(*self._x):
+            px, _ = self.place(tick, 0.0)
+            self._draw.line([(px, bottom - 5), (px, bottom)], fill=FAINT)
+            label = f"{tick:g}"
+            write(self._draw, (px - width_of(label, 12) / 2, bottom - 20), label, 12, FAINT)
+        write(self._draw, (self.image.width - 8 - width_of(unit, 12), bottom - 36), unit, 12, FAINT)
 
 
 def round_ticks(low: float, high: float) -> list[float]:

@@ -20,9 +20,9 @@ from PIL.PngImagePlugin import PngInfo
 from live_eels import __version__
 from live_eels.io import colours
 from live_eels.io.colours import Rgb
-from live_eels.io.drawing import FAINT, Drawing, View, round_down, round_ticks
+from live_eels.io.drawing import FAINT, Drawing, Plot, View, round_down, round_ticks
 from live_eels.io.lettering import shortened, width_of, write
-from live_eels.spectra import MapSnapshot, Scan
+from live_eels.spectra import Curve, MapSnapshot, NavigationAxis, Scan
 
 PAPER = (22, 24, 29)
 INK = (232, 234, 237)
@@ -36,7 +36,7 @@ _MAX_CLASSES = 14
 
 
 def save_maps(snapshot: MapSnapshot, folder: Path) -> list[Path]:
-    """Draw each map into ``folder``, and ``overview.png`` with all of them.
+    """Draw each map and each set of spectra into ``folder``, and ``overview.png`` of all maps.
 
     Parameters
     ----------
@@ -58,12 +58,19 @@ def save_maps(snapshot: MapSnapshot, folder: Path) -> list[Path]:
             snapshot.maps.items(), key=lambda item: snapshot.specs[item[0]].kind != "label"
         )
     ]
-    written = [_save(_overview(views, snapshot), folder / "overview.png", snapshot.scan)]
-    for view in views:
-        file = folder / f"{re.sub(r'[^A-Za-z0-9.+-]+', '_', view.name).strip('_.') or 'map'}.png"
+    pages = {"overview": _overview(views, snapshot)}
+    pages |= {view.name: _page(view) for view in views if view.name not in pages}
+    pages |= {
+        f"spectra {name}": _spectra_page(name, curve, snapshot.scan)
+        for name, curve in snapshot.curves.items()
+        if curve.values.size and curve.axis.size > 1
+    }
+    written: list[Path] = []
+    for name, page in pages.items():
+        file = folder / f"{re.sub(r'[^A-Za-z0-9.+-]+', '_', name).strip('_.') or 'map'}.png"
         if file in written:  # two names that differ only in signs a file name cannot have
             file = file.with_stem(f"{file.stem}_{len(written)}")
-        written.append(_save(_page(view), file, snapshot.scan))
+        written.append(_save(page, file, snapshot.scan))
     return written
 
 
@@ -107,6 +114,31 @@ def _page(view: View) -> Image.Image:
     return page
 
 
+def _spectra_page(name: str, curve: Curve, scan: Scan) -> Image.Image:
+    """Factors, cluster means: one line each, with a legend."""
+    shown = curve.values[:_MAX_CLASSES]
+    finite = shown[np.isfinite(shown)]
+    bounds = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    plot = Plot(_MAP, _MAP * 2 // 3, (curve.axis.offset_ev, curve.axis.end_ev), bounds)
+    width = _MARGIN * 3 + _MAP + _LEGEND
+    page = Image.new("RGB", (width, plot.image.height + 130), PAPER)
+    draw = ImageDraw.Draw(page)
+    write(draw, (_MARGIN, 16), shortened(name, width - 2 * _MARGIN, 20), 20, INK)
+    write(draw, (_MARGIN, 46), shortened(scan.title, width - 2 * _MARGIN, 13), 13, FAINT)
+    for number, values in enumerate(shown):
+        label = curve.labels[number] if number < len(curve.labels) else str(number)
+        colour = colours.class_colour(label, number)
+        plot.line(curve.axis.energies_ev, values, colour)
+        x, y = _MARGIN * 2 + _MAP, 78 + 24 * number
+        draw.line([(x, y + 9), (x + 20, y + 9)], fill=colour, width=4)
+        write(draw, (x + 28, y), shortened(label, _LEGEND - 40, 15), 15, INK)
+    plot.x_ticks("eV")
+    page.paste(plot.image, (_MARGIN, 78))
+    write(draw, (_MARGIN, plot.image.height + 86), curve.unit, 12, FAINT)
+    write(draw, (_MARGIN, plot.image.height + 104), _beam(scan), 12, FAINT)
+    return page
+
+
 def _overview(views: list[View], snapshot: MapSnapshot) -> Image.Image:
     """All maps on one sheet, label maps first."""
     shown = views[:_MAX_TILES]
@@ -137,7 +169,9 @@ def _tile(view: View) -> Image.Image:
     picture = drawing.image
     below = 26 + picture.height + 8
     entries = _entries(view) if view.spec.kind == "label" else []
-    lines = math.ceil(len(entries) / 2) if entries else 2
+    narrow = all(width_of(_told(entry), 12) < _TILE // 2 - 24 for entry in entries)
+    columns = 2 if narrow or len(entries) > 8 else 1
+    lines = math.ceil(len(entries) / columns) if entries else 2
     tile = Image.new("RGB", (_TILE, below + 19 * lines + 18), PAPER)
     draw = ImageDraw.Draw(tile)
     write(draw, (0, 2), shortened(view.name, _TILE, 15), 15, INK)
@@ -152,9 +186,15 @@ def _tile(view: View) -> Image.Image:
         unit = f"{high} {view.spec.unit}".strip()
         write(draw, (_TILE - width_of(unit, 12), below + 12), unit, 12, FAINT)
     for number, entry in enumerate(entries):
-        spot = (number % 2 * _TILE // 2, below + number // 2 * 19)
+        spot = (number % columns * _TILE // 2, below + number // columns * 19)
         _swatch(draw, (*spot, spot[0] + 13, spot[1] + 13), entry)
-        write(draw, (spot[0] + 19, spot[1] - 1), f"{entry.name}  {entry.share:.1f} %", 12, INK)
+        write(
+            draw,
+            (spot[0] + 19, spot[1] - 1),
+            shortened(_told(entry), _TILE // columns - 22, 12),
+            12,
+            INK,
+        )
     _scale_bar(draw, (0, below + 19 * lines), drawing, view.scan, 12)
     return tile
 
@@ -198,6 +238,10 @@ def _entries(view: View) -> list[_Entry]:
         share = 100 * lost / view.lost.size
         entries.append(_Entry("missing", dark, lost, share, "falling"))
     return entries
+
+
+def _told(entry: _Entry) -> str:
+    return f"{entry.name}  {entry.share:.1f} %"
 
 
 def _legend_height(view: View) -> int:
@@ -262,7 +306,7 @@ def _scale_bar(
 ) -> None:
     """A bar of a round length, under the map, for its fast axis."""
     axis = scan.navigation[-1]
-    scale, unit = abs(axis.scale), axis.units
+    scale, unit = _step(axis)
     if not unit or not 0 < scale < math.inf:
         scale, unit = 1.0, "pixels"
     length = round_down(max(1, axis.size - 1 if drawing.left else axis.size) * scale * 0.4)
@@ -272,11 +316,18 @@ def _scale_bar(
     write(draw, (x + pixels + 10, y - 2), f"{length:g} {unit}", size, INK)
 
 
+def _step(axis: NavigationAxis) -> tuple[float, str]:
+    """Step of the beam and its unit; small steps in micrometres are told in nanometres."""
+    if axis.units in ("µm", "μm", "um") and 0 < abs(axis.scale) < 0.1:
+        return abs(axis.scale) * 1000, "nm"
+    return abs(axis.scale), axis.units
+
+
 def _extent(scan: Scan) -> str:
     """Pixels and steps, fast axis first as people say it."""
     axes = scan.navigation[::-1]
     where = " x ".join(str(axis.size) for axis in axes)
-    steps = [f"{axis.scale:.3g} {axis.units}".strip() for axis in axes]
+    steps = ["{:.3g} {}".format(*_step(axis)).strip() for axis in axes]
     step = steps[0] if len(set(steps)) == 1 else " x ".join(steps)
     return f"{where} pixels   step {step}{'   simulated' if scan.simulated else ''}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from live_eels.io import colours, lettering
+from live_eels.io import colours, lettering, pictures
 from live_eels.io.drawing import View, round_down, round_ticks
 from live_eels.io.pictures import INK, save_maps
 from live_eels.spectra import (
+    Curve,
     EnergyAxis,
     Instrument,
     MapSnapshot,
@@ -265,6 +267,27 @@ def test_any_values_can_be_drawn(
     maps = {"m": (MapSpec("m", kind), values)}  # type: ignore[arg-type]
     folder = tmp_path_factory.mktemp("any")
     assert len(save_maps(make_snapshot(values.shape, maps, scale=scale), folder)) == 2
+
+
+def test_spectra_are_drawn_where_they_are(tmp_path: Path) -> None:
+    """A single peak at 625 eV of 600 to 650 eV stands in the middle of the plot."""
+    values = np.zeros((2, 101), np.float32)
+    values[0, 50] = 1.0
+    values[1] = np.nan
+    plain = make_snapshot((2, 3), {"c": (MapSpec("c"), np.ones((2, 3), np.float32))})
+    curves = {"cluster means": Curve(EnergyAxis(600, 0.5, 101), values, ("Fe3+",))}
+    files = save_maps(replace(plain, curves=curves), tmp_path)
+    assert files[-1].name == "spectra_cluster_means.png"
+    plot = pixels(files[-1])[78:451, 24:584]
+    ink = (plot == colours.class_colour("Fe3+", 0)).all(axis=2)
+    left = np.flatnonzero(ink.any(axis=0))[0]
+    peak = np.flatnonzero(ink[:60].any(axis=0)).mean()
+    assert abs(peak - (left + 552) / 2) < 3
+
+
+def test_small_steps_are_told_in_nanometres() -> None:
+    assert pictures._extent(make_scan((40,), "µm", 0.0032)) == "40 pixels   step 3.2 nm"
+    assert pictures._extent(make_scan((4, 5), "µm", 0.5)) == "5 x 4 pixels   step 0.5 µm"
 
 
 # --- text ---------------------------------------------------------------------------------
