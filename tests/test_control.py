@@ -31,6 +31,14 @@ COMMANDS = [
         {"command": "refine", "method": "gmm", "clusters": 4},
     ),
     (
+        control.GetSpectrum(pixels=[3, 4], scan="abc"),
+        {"command": "get_spectrum", "pixels": [3, 4], "scan": "abc"},
+    ),
+    (
+        control.GetWindowMap(signal_ev=(638.0, 660.0)),
+        {"command": "get_window_map", "signal_ev": [638, 660]},
+    ),
+    (
         control.MarkRegion(request="scan_again", pixels=[1, 2], corner=(0, 1), size=(2, 3)),
         {"command": "mark_region", "request": "scan_again", "pixels": [1, 2], "corner": [0, 1],
          "size": [2, 3], "text": ""},
@@ -48,6 +56,8 @@ REPLIES = [
         stages=[control.StageTime(stage="pca", us_per_spectrum=9.5, share=0.3)],
         faults={"WireError": 2},
     ),
+    control.Spectrum(offset_ev=600.0, dispersion_ev=0.5, raw=b"\0\1\2\3", n=1, asked=2),
+    control.WindowMap(shape=[2, 3], values=b"0123"),
 ]
 
 

@@ -38,7 +38,7 @@ class Publisher:
         self._lock = threading.Lock()
         self._sent: dict[str, int] = {}
         self._last: MapSnapshot | None = None
-        self._subscribers = 0
+        self.subscribers = 0
         try:
             self._socket.bind(endpoint)
         except zmq.ZMQError as error:
@@ -48,7 +48,7 @@ class Publisher:
 
     def pixels(self, scan_id: str, result: ChunkResult) -> None:
         """Send the values of the pixels of one chunk."""
-        if self._subscribers:
+        if self.subscribers:
             self._send(wire.encode_pixels(scan_id, result))
 
     def snapshot(self, snapshot: MapSnapshot) -> None:
@@ -58,7 +58,7 @@ class Publisher:
         if new_scan:
             self._sent = {}
             self._send(wire.encode(snapshot.scan))
-        if not self._subscribers:
+        if not self.subscribers:
             return
         for name, version in snapshot.changed.items():
             if self._sent.get(name) != version:
@@ -74,7 +74,7 @@ class Publisher:
             while not self._socket.closed and self._socket.poll(0):
                 change = self._socket.recv()[:1]
                 came += change == b"\x01"
-                self._subscribers += 1 if change == b"\x01" else -1
+                self.subscribers += 1 if change == b"\x01" else -1
         snapshot = self._last
         if came and snapshot is not None:
             self._send(wire.encode(snapshot.scan))
