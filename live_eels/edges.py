@@ -24,6 +24,7 @@ MAX_ONSET_EV = 3000.0
 
 _LEAST_FIT_EV = 4.0
 _LEAST_FIT_CHANNELS = 8
+_LEAST_SIGNAL_EV = 15.0
 _MAIN_SUBSHELLS = {"K": ("K",), "L": ("L3", "L1"), "N": ("N5", "N3", "N1"), "O": ("O5", "O3", "O1")}
 _NAME = re.compile(r"([A-Z][a-z]?)[ _-]?([KLMNO])([0-9](?:[,/]?[0-9])?)?")
 
@@ -209,11 +210,16 @@ class Edge:
         """``fit_ev`` as far as the axis reaches, eV; the end may lie before the start."""
         return max(self.fit_ev[0], axis.offset_ev), min(self.fit_ev[1], axis.end_ev)
 
+    def signal_on(self, axis: EnergyAxis) -> tuple[float, float]:
+        """``signal_ev`` as far as the axis reaches, if that is 15 eV after the onset, eV."""
+        start, end = self.signal_ev
+        return start, max(min(end, axis.end_ev), self.onset_ev + _LEAST_SIGNAL_EV)
+
     def covered_by(self, axis: EnergyAxis) -> bool:
-        """Whether the axis holds the signal window and at least 4 eV (8 channels) to fit."""
+        """Whether the axis holds 15 eV of the edge and at least 4 eV (8 channels) to fit."""
         start, end = self.fit_on(axis)
         enough = max(_LEAST_FIT_EV, _LEAST_FIT_CHANNELS * axis.dispersion_ev)
-        return end - start >= enough and self.signal_ev[1] <= axis.end_ev
+        return end - start >= enough and self.signal_on(axis)[1] <= axis.end_ev
 
 
 @cache

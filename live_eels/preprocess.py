@@ -259,6 +259,8 @@ class Preprocessor:
 
         Returns True if spectra would now be prepared differently than at least one of them
         was: then they should be processed again. Call when every pixel has been processed.
+        Locally averaged backgrounds need that twice: once to gather what the neighbours have
+        now, once to use it.
         """
         self._look_for_bad_channels()
         again = self._changed or self._tracks is not None or self.settings.background_pixels > 0
@@ -378,10 +380,9 @@ class Preprocessor:
         if radius > 0 and self._fit.method == bg.POISSON:
             given = np.empty((n, 2))
             sums = self._learn.fit_sums(self.scan.pixels)
-            if not self._frozen:
-                own = np.empty((n, 2))
-                prepare.sum_fit(counts, self._fit, own)
-                sums[pixels] = own
+            own = np.empty((n, 2))
+            prepare.sum_fit(counts, self._fit, own)
+            sums[pixels] = own
             row = self.scan.shape[-1] if self.scan.shape else 1
             neighbours.local_slopes(sums, pixels, row, radius, self._fit, given)
         prepare.subtract(

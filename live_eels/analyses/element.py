@@ -99,7 +99,7 @@ def edge_window(
             )
     return NetWindow.on(
         axis,
-        signal_ev or edge.signal_ev,
+        signal_ev or edge.signal_on(axis),
         None if background == "none" else fit_ev,
         power_law=background == "power_law",
     )

@@ -74,7 +74,7 @@ class Quantification:
         settings = self.settings
         self._windows, sections = [], []
         for name, edge in zip(settings.edges, self._edges, strict=True):
-            signal_ev = settings.signal_ev.get(name, edge.signal_ev)
+            signal_ev = settings.signal_ev.get(name, edge.signal_on(axis))
             placed = edge_window(edge, axis, signal_ev, settings.fit_ev.get(name), "power_law")
             self._windows.append(placed)
             given = settings.cross_section_barn.get(name)

@@ -54,7 +54,7 @@ class SingleEdge:
     ) -> None:
         """Place the windows; the low loss must be there."""
         needs_low_loss(low_axis, "Fourier-ratio deconvolution")
-        signal = axis.window(*(self.settings.signal_ev or self.edge.signal_ev))
+        signal = axis.window(*(self.settings.signal_ev or self.edge.signal_on(axis)))
         fit = axis.window(*(self.settings.fit_ev or self.edge.fit_on(axis)))
         lead = min(round(10.0 / axis.dispersion_ev), signal.start)
         self._target = slice(signal.start - lead, signal.stop)

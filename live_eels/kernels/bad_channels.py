@@ -30,8 +30,8 @@ def find_bad_channels(total: NDArray[np.float64], known: NDArray[np.int32]) -> N
     -----
     Each channel is predicted three ways: by a cubic through the second and third channels on
     both sides, and from either side alone. One that departs from all three, beyond noise,
-    beyond 30 % and beyond the gentler of the steps beside it, is bad; bad ones are bridged and the rest
-    looked at again. Three ways, because beside a hot channel some of them fail.
+    beyond 30 % and beyond the gentler of the steps beside it, is bad; those are bridged and
+    the rest looked at again. Three ways, because beside a hot channel some of them fail.
     """
     x = np.array(total, dtype=np.float64)
     bad = set(known.tolist())
