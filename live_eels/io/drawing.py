@@ -177,15 +177,19 @@ class Plot:
             px, py = places[number]
             self._draw.ellipse([px - 2, py - 2, px + 2, py + 2], fill=colour)
 
-    def x_ticks(self, unit: str) -> None:
-        """Label the horizontal axis inside the lower edge."""
-        bottom = self.image.height
+    def x_ticks(self, unit: str, paper: Rgb) -> None:
+        """Label the horizontal axis, on a strip of paper added below."""
+        width, bottom = self.image.size
+        longer = Image.new("RGB", (width, bottom + 22), paper)
+        longer.paste(self.image, (0, 0))
+        self.image, self._draw = longer, ImageDraw.Draw(longer)
         for tick in round_ticks(*self._x):
             px, _ = self.place(tick, 0.0)
             self._draw.line([(px, bottom - 5), (px, bottom)], fill=FAINT)
             label = f"{tick:g}"
-            write(self._draw, (px - width_of(label, 12) / 2, bottom - 20), label, 12, FAINT)
-        write(self._draw, (self.image.width - 8 - width_of(unit, 12), bottom - 36), unit, 12, FAINT)
+            at = min(px - width_of(label, 12) / 2, width - width_of(f"{label} {unit}", 12) - 14)
+            write(self._draw, (at, bottom + 3), label, 12, FAINT)
+        write(self._draw, (width - width_of(unit, 12), bottom + 3), unit, 12, FAINT)
 
 
 def round_ticks(low: float, high: float) -> list[float]:

@@ -121,7 +121,7 @@ def _spectra_page(name: str, curve: Curve, scan: Scan) -> Image.Image:
     bounds = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     plot = Plot(_MAP, _MAP * 2 // 3, (curve.axis.offset_ev, curve.axis.end_ev), bounds)
     width = _MARGIN * 3 + _MAP + _LEGEND
-    page = Image.new("RGB", (width, plot.image.height + 130), PAPER)
+    page = Image.new("RGB", (width, plot.image.height + 152), PAPER)
     draw = ImageDraw.Draw(page)
     write(draw, (_MARGIN, 16), shortened(name, width - 2 * _MARGIN, 20), 20, INK)
     write(draw, (_MARGIN, 46), shortened(scan.title, width - 2 * _MARGIN, 13), 13, FAINT)
@@ -132,7 +132,7 @@ def _spectra_page(name: str, curve: Curve, scan: Scan) -> Image.Image:
         x, y = _MARGIN * 2 + _MAP, 78 + 24 * number
         draw.line([(x, y + 9), (x + 20, y + 9)], fill=colour, width=4)
         write(draw, (x + 28, y), shortened(label, _LEGEND - 40, 15), 15, INK)
-    plot.x_ticks("eV")
+    plot.x_ticks("eV", PAPER)
     page.paste(plot.image, (_MARGIN, 78))
     write(draw, (_MARGIN, plot.image.height + 86), curve.unit, 12, FAINT)
     write(draw, (_MARGIN, plot.image.height + 104), _beam(scan), 12, FAINT)

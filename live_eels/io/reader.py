@@ -32,7 +32,15 @@ from live_eels.io.recording import (
     joined,
     usable_dtype,
 )
-from live_eels.spectra import Instrument, MapSpec, NavigationAxis, Scan, ScanEnd
+from live_eels.spectra import (
+    Curve,
+    EnergyAxis,
+    Instrument,
+    MapSpec,
+    NavigationAxis,
+    Scan,
+    ScanEnd,
+)
 
 __all__ = ["FileError", "Recording", "open_recording"]
 
@@ -317,6 +325,7 @@ def _with_ours(recording: Recording, file: h5py.File, ours: h5py.Group) -> Recor
         },
         maps=maps,
         specs=specs,
+        curves=_curves(ours.get("curves")),
         end=_json(ours.get("end"), ScanEnd),
         facts={
             "state": _text(ours.attrs.get("state")),
@@ -349,6 +358,22 @@ def _maps(
         if values is not None and values.shape == shape:
             maps[name], specs[name] = values, spec
     return maps, specs
+
+
+def _curves(group: Any) -> dict[str, Curve]:
+    curves: dict[str, Curve] = {}
+    for name, node in group.items() if isinstance(group, h5py.Group) else ():
+        if not isinstance(node, h5py.Group):
+            continue
+        axis = msgspec.json.decode(_text(node.attrs.get("axis")), type=EnergyAxis)
+        labels = msgspec.json.decode(_text(node.attrs.get("labels")), type=tuple[str, ...])
+        values, error = (
+            _array(node.get(part), np.dtype(np.float32), MAX_MAP_BYTES)
+            for part in ("values", "error")
+        )
+        if values is not None and values.shape == (len(labels), axis.size):
+            curves[name] = Curve(axis, values, labels, _text(node.attrs.get("unit")), error)
+    return curves
 
 
 def _array(node: Any, dtype: np.dtype[Any], max_bytes: int) -> NDArray[Any] | None:

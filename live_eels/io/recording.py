@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from live_eels.spectra import (
     DTYPES,
     Chunk,
+    Curve,
     EnergyAxis,
     Instrument,
     MapSpec,
@@ -57,6 +58,8 @@ class Recording:
         dtype of the file.
     maps, specs
         The maps stored with it, float32 on the navigation shape, and their meaning.
+    curves
+        Factors and cluster means stored with it.
     end
         How the scan ended; None if it never did (a scan in progress, a crash).
     facts
@@ -69,6 +72,7 @@ class Recording:
     seen: Mapping[str, NDArray[np.uint16]] = field(default_factory=dict)
     maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     specs: Mapping[str, MapSpec] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = field(default_factory=dict)
     end: ScanEnd | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     close: Callable[[], None] = lambda: None

@@ -19,6 +19,7 @@ from live_eels.io.reader import FileError, Recording, open_recording
 from live_eels.io.recorder import Recorder
 from live_eels.spectra import (
     Chunk,
+    Curve,
     EnergyAxis,
     Instrument,
     MapSnapshot,
@@ -89,7 +90,13 @@ def record(path: Path, scan: Scan, pixels: np.ndarray, low_too: bool = True) -> 
     rec.note("here", np.array([3]))
     rec.finish(
         ScanEnd(scan.id, "lost", int(pixels.size)),
-        MapSnapshot(scan, 1, {"label": spec}, {"label": label}),
+        MapSnapshot(
+            scan,
+            1,
+            {"label": spec},
+            {"label": label},
+            curves={"factors": Curve(scan.core.axis, np.ones((2, 50), np.float32), ("1", "2"))},
+        ),
         {"gaps": 3},
     )
     counts[np.setdiff1d(np.arange(scan.pixels), pixels)] = 0
@@ -115,6 +122,10 @@ def test_everything_of_a_scan_comes_back(tmp_path: Path) -> None:
         assert back.end == ScanEnd(scan.id, "lost", 42)
         assert back.specs["label"] == MapSpec("label", "label", "", "which", ("a", "b"), (0, 1))
         assert back.maps["label"].shape == (6, 7)
+        assert back.curves["factors"].axis == scan.core.axis
+        assert back.curves["factors"].labels == ("1", "2")
+        assert back.curves["factors"].unit == "counts"
+        assert (back.curves["factors"].values == 1).all()
         assert back.facts["config"] == "a = 1\n"
         assert back.facts["counters"] == {"gaps": 3}
         assert back.facts["notes"][0]["text"] == "here"
