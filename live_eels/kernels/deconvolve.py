@@ -11,14 +11,20 @@ does nothing where there is only noise, also for a spectrum without counts.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numba
 import numpy as np
 import scipy.fft
+from numba import prange
 from numpy.typing import NDArray
 
+from live_eels.kernels import pjit
+from live_eels.kernels.background import quick_exp
+
 _FWHM_TO_SIGMA = 1.0 / 2.354820045
+_ROWS = 64  # spectra transformed together: their transforms stay in the cache
 
 
 def _length(channels: int) -> int:
@@ -61,7 +67,8 @@ def gaussian_transform(
 ) -> NDArray[np.float32]:
     """Transform of a Gaussian at the origin.
 
-    Full ``width (pixel,)`` at half maximum in channels and area ``counts (pixel,)``; float32 ``(pixel, frequency)``.
+    Full ``width (pixel,)`` at half maximum in channels and area ``counts (pixel,)``;
+    float32 ``(pixel, frequency)``.
     """
     frequency = (2.0 * np.pi / length) * np.arange(length // 2 + 1, dtype=np.float32)
     sigma = width.astype(np.float32) * np.float32(_FWHM_TO_SIGMA)
@@ -97,24 +104,50 @@ def fourier_ratio(
     """
     channels = edge.shape[1]
     tail = max(channels // 4, 8)
-    length = _length(2 * channels + tail)
-    padded = np.zeros((len(edge), channels + tail), np.float32)
-    padded[:, :channels] = edge
+    # As much again of nothing keeps what is scattered out at the end from coming in at the start.
+    length = _length(channels + 2 * tail)
     fade = 0.5 * (1.0 + np.cos(np.pi * (np.arange(tail) + 1) / (tail + 1)))
-    last = edge[:, max(channels - 8, 0) :].mean(axis=1)
-    padded[:, channels:] = last[:, None] * fade.astype(np.float32)
-    wrapped = wrap_low_loss(low, zero, channels + tail, length)
-    loss = _transform(wrapped, length)
-    total = np.maximum(wrapped.sum(axis=1), 1.0)
-    modifier = gaussian_transform(width, zlp_counts, length)
-    spectrum = _transform(padded, length)
-    power = loss.real**2 + loss.imag**2
-    spectrum *= np.conj(loss) * (modifier / (power + total[:, None]))
-    result = _inverse(spectrum, length)[:, :channels]
+    out = np.empty(edge.shape, np.float32)
+    for first in range(0, len(edge), _ROWS):
+        part = slice(first, first + _ROWS)
+        padded = np.zeros((len(edge[part]), channels + tail), np.float32)
+        padded[:, :channels] = edge[part]
+        last = edge[part, max(channels - 8, 0) :].mean(axis=1)
+        padded[:, channels:] = last[:, None] * fade.astype(np.float32)
+        wrapped = wrap_low_loss(low[part], zero, channels + tail, length)
+        spectrum, loss = _transform(padded, length), _transform(wrapped, length)
+        divide(spectrum, loss, width[part], zlp_counts[part], length)
+        out[part] = _inverse(spectrum, length)[:, :channels]
     empty = ~(zlp_counts > 0) | ~np.isfinite(width)
     if empty.any():
-        result[empty] = edge[empty]
-    return np.ascontiguousarray(result)
+        out[empty] = edge[empty]
+    return out
+
+
+@pjit
+def divide(
+    spectrum: NDArray[np.complex64],
+    loss: NDArray[np.complex64],
+    width: NDArray[np.float32],
+    zlp_counts: NDArray[np.float32],
+    length: int,
+) -> None:
+    """``spectrum`` times the Gaussian modifier over ``loss``, in place: Wiener's division.
+
+    Both ``(pixel, frequency)``; ``loss`` at frequency 0 is its total counts.
+    """
+    for p in prange(spectrum.shape[0]):
+        noise = max(loss[p, 0].real, np.float32(1.0))
+        step = np.float32(2.0 * math.pi / length * _FWHM_TO_SIGMA) * width[p]
+        half = np.float32(-0.5) * step * step
+        counts = zlp_counts[p]
+        for k in range(spectrum.shape[1]):
+            a, b = loss[p, k].real, loss[p, k].imag
+            # Beyond exp(-24) there is nothing left of the modifier.
+            damped = quick_exp(max(half * np.float32(k) * np.float32(k), np.float32(-24.0)))
+            factor = counts * damped / (a * a + b * b + noise)
+            c, d = spectrum[p, k].real, spectrum[p, k].imag
+            spectrum[p, k] = complex(factor * (a * c + b * d), factor * (a * d - b * c))
 
 
 def fourier_log(
