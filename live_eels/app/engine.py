@@ -23,7 +23,7 @@ from live_eels.analyses.window import WindowMap, WindowSettings
 from live_eels.app.analyse import AnalyseThread
 from live_eels.app.answers import spectrum_answer, spectrum_reply
 from live_eels.app.formats import decoder
-from live_eels.app.pipelines import ModelFinder, make_pipeline, warm_up
+from live_eels.app.pipelines import ModelFinder, make_pipeline, one_blas_thread, warm_up
 from live_eels.app.queues import Edge
 from live_eels.app.receive import Decode, Item, ReceiveThread
 from live_eels.app.record import RecordThread
@@ -140,8 +140,9 @@ class Engine:
 
     def _analyse(self) -> None:
         try:
-            warm_up(self.config, self.models)
-            self.analyse.run()
+            with one_blas_thread():
+                warm_up(self.config, self.models)
+                self.analyse.run()
         finally:
             if self.publisher is not None:
                 self.publisher.close()

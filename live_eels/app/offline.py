@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from live_eels.app.pipelines import ModelFinder, make_pipeline
+from live_eels.app.pipelines import ModelFinder, make_pipeline, one_blas_thread
 from live_eels.app.session import Session
 from live_eels.config import Config
 from live_eels.io.recorder import Recorder
@@ -48,6 +48,16 @@ def process(
     Session
         With its last snapshot, counters and problems.
     """
+    with one_blas_thread():
+        return _process(recording, config, out, progress)
+
+
+def _process(
+    recording: Recording,
+    config: Config,
+    out: Path | None,
+    progress: Callable[[str, int, int], None],
+) -> Session:
     scan = recording.scan
     session = Session(scan, 1, time.monotonic(), time.time(), keep=out is not None, path=out)
     pipeline = session.pipeline = make_pipeline(session, config, ModelFinder(config.classify.model))

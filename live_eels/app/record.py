@@ -101,6 +101,8 @@ class RecordThread:
         """Say so, loudly; the analysis goes on with what it has."""
         session.record_error = str(error)
         session.problem(f"NOT RECORDED: {error}")
+        if session.recorder is not None:
+            session.recorder.close()
         session.recorder = None
 
 
