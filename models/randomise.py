@@ -8,31 +8,22 @@ at random from ranges wider than any laboratory's. No measured spectrum is used.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+from live_eels.models.lines import CLASSES, F8, FIRST_EV, GRID_EV, L3_EV, POINTS, STEP_EV, LineSet
 from numpy.typing import NDArray
 
 from live_eels.spectra import EnergyAxis
 
-F8 = NDArray[np.float64]
-
-CLASSES: tuple[str, ...] = ("Mn2+", "Mn3+", "Mn4+", "Fe2+", "Fe3+", "none")
-VALENCE = np.array([2.0, 3.0, 4.0, 2.0, 3.0, np.nan])
-L3_EV = {"Mn": 640.0, "Fe": 708.0}
-SPLIT_EV = {"Mn": 11.2, "Fe": 13.0}
-
-STEP_EV = 0.1
-FIRST_EV = -42.4
-POINTS = 1024
-GRID_EV: F8 = FIRST_EV + STEP_EV * np.arange(POINTS)
-"""Energies relative to the nominal L3 edge on which physics is computed, eV."""
 _WAVE: F8 = 2 * np.pi * np.fft.rfftfreq(POINTS, STEP_EV)
 
 Range = tuple[float, float]
 
+RATIO = {"Mn2+": 4.2, "Mn3+": 2.5, "Mn4+": 2.0, "Fe2+": 3.7, "Fe3+": 4.2}
+"""Typical area of L3 over area of L2 in measured spectra."""
 
 class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Ranges from which each spectrum draws; log-uniform where a range says so.
@@ -43,9 +34,14 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Factor on the distances inside L3 and inside L2 (another crystal field, other Slater
         integrals).
     l3_width_ev, l2_width_ev, mn4_l2_width_ev
-        Extra Lorentzian half width of the lines; L2 decays faster than computed, most in Mn4+.
-    l2_factor
-        On the strength of L2 against L3 (log-uniform); the computed ratios L3/L2 are low.
+        Lorentzian half width of the lines; L2 decays faster, in Mn4+ more than tabulated.
+    tail
+        Part of each line that covalency smears to higher energies, over 0.5 to 3 eV.
+    ratio
+        Area of L3 over L2 for each class: what instruments measure, which computed ratios miss
+        by up to a third; log-normal with standard deviation ``ratio_spread``.
+    tilt_per_ev
+        Standard deviation of a slope of the intensity along each line: covalency moves weight.
     solid_width_ev
         Gaussian full width from the solid, before the instrument.
     resolution_ev
@@ -81,17 +77,20 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     stretch: Range = (0.85, 1.25)
-    l3_width_ev: Range = (0.0, 0.35)
-    l2_width_ev: Range = (0.1, 0.9)
-    mn4_l2_width_ev: Range = (0.2, 1.5)
-    l2_factor: Range = (0.55, 1.25)
-    solid_width_ev: Range = (0.2, 1.2)
+    l3_width_ev: Range = (0.15, 0.5)
+    l2_width_ev: Range = (0.4, 1.2)
+    mn4_l2_width_ev: Range = (0.6, 1.8)
+    tail: Range = (0.0, 0.45)
+    ratio: dict[str, float] = msgspec.field(default_factory=RATIO.copy)
+    ratio_spread: float = 0.2
+    tilt_per_ev: float = 0.05
+    solid_width_ev: Range = (0.1, 0.8)
     resolution_ev: Range = (0.3, 1.5)
     satellite: Range = (0.0, 0.15)
     step: Range = (0.0, 0.25)
     thickness: Range = (0.0, 1.2)
     saturation: Range = (0.0, 0.5)
-    warp: Range = (0.0, 0.12)
+    warp: Range = (0.0, 0.06)
     split_ev: Range = (-0.5, 0.5)
     background: Range = (0.03, 10.0)
     removed: float = 0.5
@@ -101,44 +100,6 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     noiseless: float = 0.2
     mixed: float = 0.35
     none: float = 0.14
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LineSet:
-    """Computed line shapes, L3 and L2 apart, on `GRID_EV`; area of both together is 1.
-
-    ``ion`` indexes `CLASSES`; ``l3`` and ``l2`` are float64 ``(shape, point)``.
-    """
-
-    ion: NDArray[np.int64]
-    family: NDArray[np.str_]
-    l3: F8
-    l2: F8
-
-    def only(self, families: Sequence[str]) -> LineSet:
-        """The line shapes of some families."""
-        keep = np.isin(self.family, list(families))
-        return LineSet(self.ion[keep], self.family[keep], self.l3[keep], self.l2[keep])
-
-
-def line_set(
-    ions: Sequence[str], families: Sequence[str], energies_ev: Sequence[F8], intensity: Sequence[F8]
-) -> LineSet:
-    """Put computed spectra on `GRID_EV` and take L3 and L2 apart in the valley between them."""
-    l3, l2 = [], []
-    for ion, energies, values in zip(ions, energies_ev, intensity, strict=True):
-        element = ion[:2]
-        y = np.interp(GRID_EV, energies - L3_EV[element], values, left=0.0, right=0.0)
-        top = GRID_EV[y.argmax()]
-        between = (top + 2.5 < GRID_EV) & (top + SPLIT_EV[element] - 2.0 > GRID_EV)
-        smooth = np.convolve(y, np.full(11, 1 / 11), "same")
-        valley = GRID_EV[between][smooth[between].argmin()]
-        cut = 1.0 / (1.0 + np.exp((GRID_EV - valley) / 0.3))
-        y = y / (y.sum() * STEP_EV)
-        l3.append(y * cut)
-        l2.append(y * (1.0 - cut))
-    index = np.array([CLASSES.index(ion) for ion in ions])
-    return LineSet(index, np.array(families), np.array(l3), np.array(l2))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -242,11 +203,16 @@ def _one_state(lines: LineSet, state: int, n: int, rng: np.random.Generator, dom
     other = stretch * rng.uniform(0.93, 1.07, n)
     l3 = _stretched(l3, stretch, together)
     l2 = _stretched(l2, other, together + _uniform(rng, domain.split_ev, n))
-    l2 *= _log_uniform(rng, domain.l2_factor, n)[:, None]
+    l3, l2 = _tilted(l3, domain.tilt_per_ev, rng), _tilted(l2, domain.tilt_per_ev, rng)
+    wanted = domain.ratio[CLASSES[state]] * np.exp(rng.normal(0, domain.ratio_spread, n))
+    l2 *= (l3.sum(axis=1) / l2.sum(axis=1) / wanted)[:, None]
     extra = domain.mn4_l2_width_ev if CLASSES[state] == "Mn4+" else domain.l2_width_ev
     solid = _uniform(rng, domain.solid_width_ev, n)
-    l3 = _broadened(l3, _uniform(rng, domain.l3_width_ev, n), solid)
-    l2 = _broadened(l2, _uniform(rng, extra, n), solid * rng.uniform(0.9, 1.3, n))
+    had = lines.half_ev[first]
+    l3 = _broadened(l3, _uniform(rng, domain.l3_width_ev, n) - had, solid)
+    l2 = _broadened(l2, _uniform(rng, extra, n) - had, solid * rng.uniform(0.9, 1.3, n))
+    smeared = _uniform(rng, domain.tail, n) * (rng.random(n) < 0.6)
+    l3, l2 = _tailed(l3, l2, smeared, rng.uniform(0.5, 3.0, n))
     both = l3 + l2
     strength = _uniform(rng, domain.satellite, n) * (rng.random(n) < 0.6)
     copy = _stretched(both, np.ones(n), rng.uniform(3.0, 9.0, n))
@@ -259,6 +225,21 @@ def _broadened(values: F8, half_ev: F8, full_ev: F8) -> F8:
     sigma = full_ev / 2.3548
     decay = np.exp(-half_ev[:, None] * _WAVE - 0.5 * (sigma[:, None] * _WAVE) ** 2)
     return np.fft.irfft(np.fft.rfft(values, axis=1) * decay, POINTS, axis=1)
+
+
+def _tilted(line: F8, spread_per_ev: float, rng: np.random.Generator) -> F8:
+    """Give each line a slope of intensity about its centre, at most a factor 3 to either side."""
+    weight = np.maximum(line, 0.0)
+    centre = (weight @ GRID_EV / weight.sum(axis=1))[:, None]
+    slope = rng.normal(0, spread_per_ev, (len(line), 1))
+    return line * np.exp(np.clip(slope * (GRID_EV[None] - centre), -1.1, 1.1))
+
+
+def _tailed(l3: F8, l2: F8, part: F8, length_ev: F8) -> tuple[F8, F8]:
+    """Smear a part of each line to higher energies by an exponential."""
+    filter_ = 1 - part[:, None] * (1 - 1 / (1 + 1j * _WAVE * length_ev[:, None]))
+    out = [np.fft.irfft(np.fft.rfft(y, axis=1) * filter_, POINTS, axis=1) for y in (l3, l2)]
+    return out[0], out[1]
 
 
 def _continuum(l3: F8, l2: F8, n: int, rng: np.random.Generator, domain: Domain) -> F8:
