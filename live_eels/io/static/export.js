@@ -82,11 +82,17 @@ export function saveCsv(parts) {
   save(new Blob([csv(parts)], { type: "text/csv" }), `${fileName(parts, "spectra")}.csv`);
 }
 
+/** HyperSpy gives one signal, or a list of them: core loss, then low loss. @param {import("./model.js").Model} model */
+function signals(model) {
+  const others = (model.scan?.signals ?? []).filter((/** @type {any} */ s) => s.name !== model.scan.core);
+  return ["s", ...others.map((/** @type {any} */ s) => s.name.replace(/\W/g, "_"))].join(", ");
+}
+
 /** Lines that open this scan and this region in HyperSpy. @param {Parts} parts */
 export function python({ model, view }) {
   const past = model.history.find((h) => h.id === model.scan?.id);
   const path = past?.path || model.status?.recording_path || "scan.hspy";
-  const lines = ["import hyperspy.api as hs", "", `s = hs.load(${JSON.stringify(path)}, lazy=True)`];
+  const lines = ["import hyperspy.api as hs", "", `${signals(model)} = hs.load(${JSON.stringify(path)}, lazy=True)`];
   const region = view.now.rois[view.now.roi];
   const { cursor, size } = view.now;
   const line = model.ny === 1;

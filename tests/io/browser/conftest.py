@@ -115,7 +115,7 @@ class Screen:
         return box["x"] + left, box["y"] + box["height"] * 0.4
 
     def curve(self, slot, name="raw"):
-        self.wait("s => liveEels.panel.answers.has(s)", slot)
+        self.wait("s => liveEels.stream.waiting.size === 0 && liveEels.panel.answers.has(s)", slot)
         return self.js(
             "([s, n]) => Array.from(liveEels.panel.answers.get(s).curves[n])", [slot, name]
         )
