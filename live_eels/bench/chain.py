@@ -138,6 +138,7 @@ def _watch(engine: Any, analysed: Any, answer: Connection) -> dict[str, Any]:
     counts: list[int] = []
     memory, process = 0, psutil.Process()
     while not answer.poll():
+        engine.publisher.welcome()
         session = engine.current
         if session is not None and session.analysed:
             analysed.value = session.analysed
@@ -152,10 +153,11 @@ def _watch(engine: Any, analysed: Any, answer: Connection) -> dict[str, Any]:
     if session is None or len(times) < 2:
         raise BenchError("the engine analysed nothing")
     first = np.searchsorted(times, times[0] + load.SKIP * (times[-1] - times[0]))
-    seconds = times[-1] - times[first]
+    last = np.searchsorted(counts, counts[-1])  # the sender may have been done for a while
+    seconds = times[last] - times[first]
     pipeline = session.pipeline
     return {
-        "spectra_per_s": (counts[-1] - counts[first]) / seconds,
+        "spectra_per_s": (counts[last] - counts[first]) / seconds,
         "seconds": round(seconds, 2),
         "lost": session.counters.missing_messages,
         "shed": session.shed,

@@ -19,7 +19,6 @@ import zmq
 from numpy.typing import NDArray
 
 from live_eels import wire
-from live_eels.simulators.send import wait_until
 from live_eels.spectra import Instrument, NavigationAxis, Scan, Spectra
 
 WINDOW = 4096
@@ -154,7 +153,7 @@ def _send(
         if end is not None and now > end:
             break
         if task.rate is not None and start is not None:
-            wait_until(start + (sent - before) / task.rate)
+            time.sleep(max(start + (sent - before) / task.rate - now, 0.0))  # no spinning here
         elif sent + task.per_message - analysed.value > window:
             time.sleep(0.0003)
             continue
