@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from live_eels.models.lines import F8, L3_EV, LineSet
+from live_eels.models.randomise import Domain, draw
 from numpy.typing import NDArray
 
 from live_eels.classify import Element, Preparation, Window
-from live_eels.models.lines import F8, L3_EV, LineSet
-from live_eels.models.randomise import Domain, draw
 
 WITHIN_EV = 22.0
 """Axes are off by up to 10 eV, and evaluated shifted by 13 eV more (Mn and Fe never overlap)."""
@@ -73,7 +73,5 @@ def simulate(lines: LineSet, count: int, seed: int, domain: Domain | None = None
     parts: list[tuple[Any, ...]] = []
     for group in draw(lines, count, np.random.default_rng(seed), domain or Domain()):
         window, element, _ = prepare.windows(group.counts, group.axis)
-        parts.append(
-            (window, element, group.fraction, group.dose, group.thickness, group.shift_ev)
-        )
+        parts.append((window, element, group.fraction, group.dose, group.thickness, group.shift_ev))
     return Dataset(*(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -25,6 +25,7 @@ Range = tuple[float, float]
 RATIO = {"Mn2+": 4.2, "Mn3+": 2.5, "Mn4+": 2.0, "Fe2+": 3.7, "Fe3+": 4.2}
 """Typical area of L3 over area of L2 in measured spectra."""
 
+
 class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Ranges from which each spectrum draws; log-uniform where a range says so.
 
@@ -86,17 +87,17 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tilt_per_ev: float = 0.05
     solid_width_ev: Range = (0.1, 0.8)
     resolution_ev: Range = (0.3, 1.5)
-    satellite: Range = (0.0, 0.15)
+    satellite: Range = (0.0, 0.25)
     step: Range = (0.0, 0.25)
     thickness: Range = (0.0, 1.2)
     saturation: Range = (0.0, 0.5)
     warp: Range = (0.0, 0.06)
     split_ev: Range = (-0.5, 0.5)
-    background: Range = (0.03, 10.0)
+    background: Range = (0.03, 6.0)
     removed: float = 0.5
     dispersion_ev: Range = (0.05, 1.0)
     shift_ev: Range = (-10.0, 10.0)
-    dose: Range = (3.0, 3000.0)
+    dose: Range = (5.0, 3000.0)
     noiseless: float = 0.2
     mixed: float = 0.35
     none: float = 0.14
@@ -193,8 +194,9 @@ def _lines(lines: LineSet, fraction: F8, rng: np.random.Generator, domain: Domai
 
 def _one_state(lines: LineSet, state: int, n: int, rng: np.random.Generator, domain: Domain) -> F8:
     """``n`` spectra of one pure state, area of the white lines about 1, ``(n, point)``."""
+    chance = _even(lines.family[lines.ion == state])
     mine = np.flatnonzero(lines.ion == state)
-    first, second = rng.choice(mine, n), rng.choice(mine, n)
+    first, second = rng.choice(mine, n, p=chance), rng.choice(mine, n, p=chance)
     mix = (rng.random(n) * (rng.random(n) < 0.7))[:, None]
     l3 = lines.l3[first] * (1 - mix) + lines.l3[second] * mix
     l2 = lines.l2[first] * (1 - mix) + lines.l2[second] * mix
@@ -218,6 +220,13 @@ def _one_state(lines: LineSet, state: int, n: int, rng: np.random.Generator, dom
     copy = _stretched(both, np.ones(n), rng.uniform(3.0, 9.0, n))
     both = both + strength[:, None] * _broadened(copy, np.zeros(n), rng.uniform(2.0, 5.0, n))
     return both + _continuum(l3, l2, n, rng, domain)
+
+
+def _even(family: NDArray[np.str_]) -> F8:
+    """Chance of each shape such that each theory (the name before "/") comes equally often."""
+    theory = np.array([name.split("/")[0] for name in family.tolist()])
+    names, which, count = np.unique(theory, return_inverse=True, return_counts=True)
+    return np.asarray(1.0 / (len(names) * count[which]))
 
 
 def _broadened(values: F8, half_ev: F8, full_ev: F8) -> F8:
