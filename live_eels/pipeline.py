@@ -19,6 +19,7 @@ from live_eels import analyses
 from live_eels.classify import Classifier, ModelError, Source, entropy, label_source
 from live_eels.cluster import ClusterSettings, OnlineKMeans
 from live_eels.decompose import DecomposeSettings, StreamingPCA
+from live_eels.loadings import PixelLoadings
 from live_eels.preprocess import Preprocessor, PreprocessSettings
 from live_eels.spectra import (
     Chunk,
@@ -100,7 +101,7 @@ class Pipeline:
     def _begin_learning(self) -> None:
         self.pca = StreamingPCA(self._channels, self._decompose, self._seed)
         self.kmeans = OnlineKMeans(self._cluster, self._seed)
-        self.loadings = np.full((self.scan.pixels, self.pca.width), np.nan, np.float32)
+        self.loadings = PixelLoadings(self.scan.pixels, self.pca.width)
         self._block: list[NDArray[np.float32]] = []
         self._waiting = 0
         self._since_turn: list[NDArray[np.int64]] = []
@@ -154,7 +155,7 @@ class Pipeline:
                 np.eye(width, dtype=np.float32), np.zeros(width, np.float32),
                 self.pca.factors, self.pca.components,
             )  # fmt: skip
-            self.kmeans.learn(self.loadings[np.isfinite(self.loadings[:, 0])])
+            self.kmeans.learn(self.loadings.current()[self.loadings.seen()])
 
     def set_components(self, components: int | None) -> None:
         """Show and cluster so many components, or let the noise floor choose."""
@@ -239,7 +240,7 @@ class Pipeline:
             self.spikes_found += 0 if prepared.spikes is None else len(prepared.spikes)
         with self._timed("decompose"):
             loadings = self.pca.transform(spectra)
-            self.loadings[chunk.pixels] = loadings
+            self.loadings.put(chunk.pixels, loadings)
             self._since_turn.append(chunk.pixels)
         with self._timed("cluster"):
             cluster = self.kmeans.predict(loadings)
@@ -297,7 +298,7 @@ class Pipeline:
         turned = self.pca.take_rotation()
         if turned is not None:
             rotation, offset = turned
-            self.loadings = self.loadings @ rotation + offset
+            self.loadings.turn(rotation, offset)
             self.kmeans.rebase(rotation, offset, self.pca.factors, self.pca.components)
             captured = (rotation[:, : self.components] ** 2).sum(axis=0)
             if captured.size and captured.min() < CAPTURED:
@@ -364,8 +365,8 @@ class Pipeline:
     def _cluster_loadings(self) -> NDArray[np.float32]:
         """Mean loadings of each cluster, float32 ``(cluster, component)``; nan where none."""
         n, k = self.components, len(self.kmeans.centres)
-        seen = np.flatnonzero(np.isfinite(self.loadings[:, 0]))
-        sample = self.loadings[seen[:: max(1, len(seen) // 20_000)]]
+        seen = self.loadings.seen()
+        sample = self.loadings.current()[seen[:: max(1, len(seen) // 20_000)]]
         cluster = self.kmeans.predict(sample)
         means = np.full((k, n), np.nan, np.float32)
         for index in range(k):
@@ -383,12 +384,12 @@ class Pipeline:
             return {}
         self._shown = state
         with self._timed("refresh"):
+            loadings, seen = self.loadings.current(), self.loadings.seen()
             maps: Values = {
-                f"loading {i + 1}": self.loadings[:, i].copy() for i in range(self.components)
+                f"loading {i + 1}": loadings[:, i].copy() for i in range(self.components)
             }
-            seen = np.flatnonzero(np.isfinite(self.loadings[:, 0]))
             cluster = np.full(self.scan.pixels, np.nan, np.float32)
-            cluster[seen] = _cluster_map(self.kmeans.predict(self.loadings[seen]))
+            cluster[seen] = _cluster_map(self.kmeans.predict(loadings[seen]))
             maps["cluster"] = cluster
             return maps
 
