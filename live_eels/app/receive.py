@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+import psutil
+
 from live_eels.app.queues import Closed, Edge
 from live_eels.app.session import Session
 from live_eels.assemble import Assembled, Assembler
@@ -23,6 +25,9 @@ Item = tuple[Session, Scan | Chunk | ScanEnd]
 
 HOLD_S = 0.05
 """Spectra wait no longer than this for their chunk to fill, however busy the analysis is."""
+
+BYTES_PER_PIXEL = 512
+"""What the engine keeps of each pixel: loadings, maps, snapshots (measured: 430)."""
 
 POLL_S = 0.002
 """While a chunk is open: how soon an analysis that has become idle gets it."""
@@ -108,6 +113,8 @@ class ReceiveThread:
         self.books.bytes += sum(map(len, parts))
         try:
             for message in self._decode(parts):
+                if isinstance(message, Scan):
+                    self._check_room(message)
                 assembled = self._assembler.feed(message, now_s)
                 if self._session is not None:
                     self._session.last_data_s = now_s
@@ -115,6 +122,16 @@ class ReceiveThread:
                     self._pass_on(assembled)
         except WireError as error:
             self.books.fault(error)
+
+    def _check_room(self, scan: Scan) -> None:
+        """Refuse a scan whose maps and loadings this computer cannot hold, before it tries."""
+        known = self._assembler.scan
+        need, free = scan.pixels * BYTES_PER_PIXEL, psutil.virtual_memory().available
+        if need > free and (known is None or known.id != scan.id):
+            raise WireError(
+                f"a scan of {scan.pixels} pixels needs about {need >> 20} MiB of memory, "
+                f"{free >> 20} are free: close other programs, or scan fewer pixels at a time"
+            )
 
     def _close_when_due(self) -> None:
         if not self._assembler.pending:

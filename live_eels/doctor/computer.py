@@ -45,13 +45,15 @@ def python() -> Check:
 
 def memory(config: Config) -> Check:
     """Cores, and whether the memory that the scan needs is free."""
+    from live_eels.app.receive import BYTES_PER_PIXEL
+
     free = psutil.virtual_memory().available / 2**20
     detail = f"{os.cpu_count()} cores, {thousands(free)} MiB memory free"
     shape = _known_shape(config)
     need = LEAST_FREE_MEMORY_MIB + config.engine.queue_mib
     if shape:
         pixels = math.prod(shape)
-        need += pixels * 256 / 2**20  # maps, loadings, snapshots: bytes per pixel
+        need += pixels * BYTES_PER_PIXEL / 2**20
         detail += f"; a scan of {' x '.join(map(str, shape))} needs about {need:.0f} MiB"
     if free < need:
         return Check(
