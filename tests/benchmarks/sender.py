@@ -69,9 +69,9 @@ def run(endpoint: str, chunk: int, dwell_s: float | None, times: int) -> None:
     else:
         due = came[0] + dwell_s * chunk * np.arange(came.size)
         late_us = (came - due) * 1e6
-        rate = (sent.visits - chunk) / seconds
+        off = 100 * dwell_s * (sent.visits - chunk) / seconds - 100
         print(
-            f"{what}, dwell {dwell_s * 1e6:.0f} us: rate off by {100 * rate * dwell_s - 100:+.3f} %, "
+            f"{what}, dwell {dwell_s * 1e6:.0f} us: rate off by {off:+.3f} %, "
             f"late p50 {np.median(late_us):.0f} p99 {np.quantile(late_us, 0.99):.0f} us"
         )
     socket.close()
