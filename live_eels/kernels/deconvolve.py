@@ -104,8 +104,8 @@ def fourier_ratio(
     """
     channels = edge.shape[1]
     tail = max(channels // 4, 8)
-    # As much again of nothing keeps what is scattered out at the end from coming in at the start.
-    length = _length(channels + 2 * tail)
+    # Nothing after it keeps what is scattered out at the end from coming in at the start.
+    length = _length(channels + tail + channels // 2)
     fade = 0.5 * (1.0 + np.cos(np.pi * (np.arange(tail) + 1) / (tail + 1)))
     out = np.empty(edge.shape, np.float32)
     for first in range(0, len(edge), _ROWS):

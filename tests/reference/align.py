@@ -31,6 +31,14 @@ def find_zlp_row(x, first, last, least_counts):
     top = int(np.argmax(sums))
     if sums[top] <= 0:
         return math.nan, math.nan
+    for i in range(max(first, 1), top + 1):  # is there a clear peak before the highest?
+        before = sums[max(first, 1) : i + 1]
+        peak = int(np.argmax(before))
+        dip = before[peak:].min()
+        clear = before[peak] >= 0.2 * sums[top] and dip < 0.7 * before[peak]
+        if clear and before[peak] - dip > 4 * math.sqrt(before[peak]):
+            top = max(first, 1) + peak
+            break
     half = 0.5 * max(x[top], sums[top] / 3)
     left, right = flank(x, top, -1, half), flank(x, top, 1, half)
     if not right > left:
