@@ -9,7 +9,7 @@ training and no evaluation: these are in `live_eels.models`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -360,18 +360,26 @@ class Classifier:
         if not sound.all():
             window = np.where(sound[:, None], window, np.float32(0))
         answer = self.run(window, element)
-        probability = answer["probability"]
-        best = probability.argmax(axis=1)
-        rule = self.card.rejection
-        kept = sound & (probability.max(axis=1) >= rule.probability)
-        kept &= answer["score"] <= rule.score
-        # Fractions of the states, where the model gives them; else the odds among the states.
-        share = answer.get("fraction", probability)
-        states = share[:, self._states].sum(axis=1)
+        label = self.decide(answer)
+        label[~sound] = -1
+        valence = self.mean_valence(answer)
+        valence[(label < 0) | ~self._states[label]] = np.nan
+        return Labels(label, answer["probability"], valence)
+
+    def decide(self, answer: Mapping[str, NDArray[np.float32]]) -> NDArray[np.int16]:
+        """Pick the most probable class, or -1 where the card's limits reject, ``(n,)``."""
+        probability, rule = answer["probability"], self.card.rejection
+        kept = (probability.max(axis=1) >= rule.probability) & (answer["score"] <= rule.score)
+        return np.where(kept, probability.argmax(axis=1), -1).astype(np.int16)
+
+    def mean_valence(self, answer: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Average the valences by the states' fractions, or by their odds where the model gives
+        no fractions; float32 ``(n,)``.
+        """
+        share = answer.get("fraction", answer["probability"])
         with np.errstate(invalid="ignore", divide="ignore"):
-            valence = (share @ self._valence) / states
-        valence[~(kept & self._states[best])] = np.nan
-        return Labels(np.where(kept, best, -1).astype(np.int16), probability, valence)
+            mean = (share @ self._valence) / share[:, self._states].sum(axis=1)
+        return np.asarray(mean, np.float32)
 
 
 ENOUGH_COUNTS = 50.0

@@ -52,7 +52,7 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     step
         Height of the continuum behind L3 over the height of L3 before broadening.
     thickness
-        t/lambda.
+        t/lambda; not 0 with chance ``scattered``.
     saturation
         Self-absorption or detector saturation: y / (1 + a y).
     warp
@@ -64,7 +64,7 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     removed
         Chance that the background has been removed, with the noise left behind.
     dispersion_ev
-        Of the energy axis (log-uniform).
+        Of the energy axis (log-uniform), or, with chance ``usual_axes``, one that is in use.
     shift_ev
         Error of the energy axis.
     dose
@@ -90,12 +90,14 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     satellite: Range = (0.0, 0.25)
     step: Range = (0.0, 0.25)
     thickness: Range = (0.0, 1.2)
+    scattered: float = 0.6
     saturation: Range = (0.0, 0.5)
     warp: Range = (0.0, 0.06)
     split_ev: Range = (-0.5, 0.5)
     background: Range = (0.03, 6.0)
     removed: float = 0.5
     dispersion_ev: Range = (0.05, 1.0)
+    usual_axes: float = 0.4
     shift_ev: Range = (-10.0, 10.0)
     dose: Range = (5.0, 3000.0)
     noiseless: float = 0.2
@@ -130,7 +132,7 @@ def draw(
         fraction = _fractions(lines, element, n, rng, domain)
         none = fraction[:, -1] > 0
         physics = _lines(lines, fraction, rng, domain)
-        thickness = _uniform(rng, domain.thickness, n) * (rng.random(n) < 0.6)
+        thickness = _uniform(rng, domain.thickness, n) * (rng.random(n) < domain.scattered)
         physics = _scattered(physics, thickness, rng)
         physics = _instrument(physics, rng, domain)
         physics[none] = nothing(int(none.sum()), element, rng, domain)
@@ -346,7 +348,7 @@ def _axis(element: str, shift_ev: float, rng: np.random.Generator, domain: Domai
     A short axis is laid around the shifted edge, as whoever cut it out saw the edge there.
     """
     dispersion = float(_log_uniform(rng, domain.dispersion_ev)[()])
-    if rng.random() < 0.4:
+    if rng.random() < domain.usual_axes:
         dispersion = float(rng.choice([0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1.0]))
     before, after = rng.uniform(5, 12), rng.uniform(16, 28)
     if rng.random() < 0.4:
