@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 ELECTRONS_3D = {"Mn2+": 5, "Mn3+": 4, "Mn4+": 3, "Fe2+": 6, "Fe3+": 5, "Ti4+": 0}
 L3_EV = {
-    "Mn2+": 640.4, "Mn3+": 642.1, "Mn4+": 643.4, "Fe2+": 707.8, "Fe3+": 709.5, "Ti4+": 457.8,
+    "Mn2+": 640.4, "Mn3+": 642.1, "Mn4+": 643.4, "Fe2+": 707.8, "Fe3+": 709.5, "Ti4+": 459.5,
 }  # fmt: skip
 SPIN_ORBIT_EV = {"Ti": 5.7, "Mn": 11.2, "Fe": 13.1}
 CONTINUUM_AFTER_L3_EV = 1.5

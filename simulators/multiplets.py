@@ -82,7 +82,7 @@ IONS: dict[str, Ion] = {
     "Mn4+": Ion("Mn", 3, 643.4, (1.7, 2.0, 2.3, 2.6), (), (0.0, 0.4)),
     "Fe2+": Ion("Fe", 6, 707.8, (0.6, 0.9, 1.2, 1.5), (-0.4, -0.6), (0.0, 0.3)),
     "Fe3+": Ion("Fe", 5, 709.5, (1.0, 1.25, 1.5, 1.8), (-0.5, -0.8)),
-    "Ti4+": Ion("Ti", 0, 457.8, (1.4, 1.7, 2.0, 2.3), (), (0.0, 0.3)),
+    "Ti4+": Ion("Ti", 0, 459.5, (1.4, 1.7, 2.0, 2.3), (), (0.0, 0.3)),
 }
 SLATER = (0.6, 0.7, 0.8)
 
@@ -138,7 +138,11 @@ def on_grid(energies_ev: NDArray[np.float64], strength: NDArray[np.float64]) -> 
 
 
 def place(
-    energies_ev: NDArray[np.float64], strength: NDArray[np.float64], valley_ev: float | None = None
+    energies_ev: NDArray[np.float64],
+    strength: NDArray[np.float64],
+    valley_ev: float | None = None,
+    *,
+    light: bool = False,
 ) -> tuple[float, float, float]:
     """Where one set of sticks has its L3 maximum, the valley between L3 and L2, L3's centroid."""
     start = energies_ev[strength > strength.max() * 1e-4].min() - 5.0
@@ -147,13 +151,19 @@ def place(
     smooth = np.convolve(hist, np.exp(-0.5 * (np.arange(-40, 41) * STEP_EV / 0.35) ** 2), "same")
     centre = float((axis * hist).sum() / hist.sum())
     if valley_ev is None:
-        # the valley is the emptiest place between the two lines, near the centroid and above it
-        near = (axis > centre - 1.0) & (axis < centre + 8.0)
+        # the valley is the emptiest place between the two lines, near the centroid; where L2 is
+        # as strong as L3 (3d0) the centroid itself is between them
+        below, above = (2.0, 1.7) if light else (1.0, 8.0)
+        near = (axis > centre - below) & (axis < centre + above)
         wide = np.convolve(hist, np.exp(-0.5 * (np.arange(-60, 61) * STEP_EV / 0.8) ** 2), "same")
         valley_ev = float(axis[near][np.argmin(wide[near])])
     l3 = axis < valley_ev
     peak = float(axis[l3][np.argmax(smooth[l3])])
     return peak, valley_ev, float((axis * hist)[l3].sum() / hist[l3].sum())
+
+
+def _light(point: Point) -> bool:
+    return IONS[point.ion].electrons == 0
 
 
 def checksum(stored: NDArray[np.uint16]) -> str:
@@ -191,7 +201,7 @@ def generate(folder: Path, out: Path, charge_transfer: Path | None = None) -> st
     placed = []
     for number, point in enumerate(points):
         energies, strength = cached(point, folder)
-        peak, valley, centroid = place(energies, strength)
+        peak, valley, centroid = place(energies, strength, light=_light(point))
         placed.append((energies, strength, peak, valley, centroid))
         print(f"{number + 1}/{len(points)} {point}", file=sys.stderr, flush=True)
     for name, ion in IONS.items():
@@ -252,7 +262,7 @@ def check(every: int, shipped: Path) -> float:
         for row, point in list(enumerate(grid()))[::every]:
             energies, strength = sticks(point)
             start = float(kept["start_ev"][row])
-            shift = float(kept["split_ev"][row]) - place(energies, strength)[1]
+            shift = float(kept["split_ev"][row]) - place(energies, strength, light=_light(point))[1]
             hist = on_grid(energies + shift - start, strength)
             old = kept["sticks"][row].astype(float)
             distance = np.abs(np.cumsum(hist / hist.sum()) - np.cumsum(old / old.sum())).max()
