@@ -7,7 +7,7 @@ const SNOOZE_MS = 30_000;
 const LEAST_DISK_S = 600;
 const MAX_LOG = 200;
 const CATEGORIES = /** @type {[string, RegExp][]} */ ([
-  ["recording", /record/i], ["disk", /disk|space/i], ["loss", /lost|loss|gap|missing|drop/i],
+  ["lag", /behind/i], ["recording", /record/i], ["disk", /disk|space/i], ["loss", /lost|loss|gap|missing|drop/i],
   ["saturation", /saturat/i], ["jump", /jump|charg/i], ["stalled", /stall|no data|no spectra|beam off/i],
 ]);
 
@@ -27,7 +27,7 @@ export function conditions(status, jumps) {
   };
   for (const text of status.alarms) {
     const key = category(text);
-    add(key, ["saturation", "jump"].includes(key) ? "warn" : "bad", text);
+    add(key, ["saturation", "jump", "lag"].includes(key) ? "warn" : "bad", text);
   }
   if (!status.recording_complete) add("recording", "bad", "The recording is incomplete: the disk is too slow or full.");
   if (status.recording && status.disk_left_s !== null && status.disk_left_s < LEAST_DISK_S) add("disk", "bad", `The disk has room for ${Math.round(status.disk_left_s / 60)} more minutes.`);
@@ -83,7 +83,7 @@ export class Alarms {
     this.entries.length = Math.min(this.entries.length, MAX_LOG);
     this.log.replaceChildren(...this.entries.map(({ at, text }) => {
       const row = document.createElement("tr");
-      for (const cell of [at.toLocaleTimeString(), text]) row.append(Object.assign(document.createElement("td"), { textContent: cell }));
+      for (const cell of [at.toLocaleTimeString([], { hour12: false }), text]) row.append(Object.assign(document.createElement("td"), { textContent: cell }));
       return row;
     }));
     document.body.dataset.alarms = String(this.entries.length);
@@ -104,7 +104,7 @@ export class Alarms {
     }
     this.line.dataset.level = worst.level;
     const words = document.createElement("span");
-    words.textContent = text;
+    words.textContent = words.title = text;
     this.line.replaceChildren(words, this.button("snooze 30 s", loud, SNOOZE_MS), this.button("seen", loud, Infinity));
   }
 

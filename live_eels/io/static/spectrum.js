@@ -69,15 +69,15 @@ export class SpectrumPanel {
     for (const name of ["A", "B"]) {
       const answer = this.answers.get(name);
       if (!answer) continue;
-      const values = answer.curves.raw;
-      lines.push({ label: `region ${name}`, colour: ROI_COLOURS[name], values, error: answer.curves.error ?? null });
+      lines.push({ label: `region ${name}`, colour: ROI_COLOURS[name], values: main(answer), error: answer.curves.error ?? null });
       if (answer.curves.signal && now.overlays.includes("region signal")) {
         lines.push({ label: `signal ${name}`, colour: ROI_COLOURS[name], values: answer.curves.signal, dash: [3, 3] });
       }
     }
     const [a, b] = [this.answers.get("A"), this.answers.get("B")];
     if (a && b) {
-      const difference = Float32Array.from(a.curves.raw, (v, i) => v - b.curves.raw[i]);
+      const [one, other] = [main(a), main(b)];
+      const difference = Float32Array.from(one, (v, i) => v - other[i]);
       lines.push({ label: "A − B", colour: "#b9a3ff", values: difference, width: 1.2 });
     }
     now.pins.forEach((_, i) => {

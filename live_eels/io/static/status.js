@@ -87,7 +87,7 @@ function titleAndProgress(model, status, past) {
   const pass = status.passes > 1 ? `pass ${Math.min(Math.floor(Math.max(status.visits - 1, 0) / status.pixels_total) + 1, status.passes)}/${status.passes} · ` : "";
   put("progress-text", status.pixels_total ? `${pass}${row}${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %` : "–");
   const running = ["scanning", "stalled"].includes(status.state);
-  put("eta", running ? `${duration(status.eta_s)} left` : `took ${duration(status.elapsed_s)}`);
+  put("eta", running ? (status.eta_s === null ? "" : `${duration(status.eta_s)} left`) : `took ${duration(status.elapsed_s)}`);
 }
 
 /** @param {import("./model.js").Model} model @param {string} state */
@@ -97,7 +97,7 @@ export function showAge(model, state) {
   const live = ["scanning", "stalled", "catching_up", "disconnected"].includes(state);
   const level = age === null || !live ? "idle" : state === "disconnected" ? "bad" : ageLevel(age, model.scan?.instrument.dwell_s ?? null);
   pill.dataset.level = level;
-  put("age", age === null ? "age –" : live ? `age ${age < 10 ? age.toFixed(1) : Math.round(age)} s` : `age ${duration(age)}`);
+  put("age", age === null ? "age –" : live ? `age ${age < 10 ? `${age.toFixed(1)} s` : duration(age)}` : `age ${duration(age)}`);
 }
 
 /** @param {any} status */

@@ -62,11 +62,11 @@ def test_second_region_and_the_difference(screen):
     assert screen.text("#roi-name") == "B"
     screen.drag_pixels((8, 10), (11, 14))
     screen.wait("document.querySelector('#plot').dataset.lines?.includes('A − B')")
-    a, b = np.array(screen.curve("A")), np.array(screen.curve("B"))
+    a, b = (np.array(screen.curve(name, "processed"), float) for name in "AB")
     lines = screen.js(
         "() => Array.from(liveEels.panel.lines().find((l) => l.label === 'A − B').values)"
     )
-    np.testing.assert_allclose(lines, a - b, atol=1e-3)
+    np.testing.assert_allclose(np.array(lines, float), a - b, atol=1e-3)
     screen.page.mouse.move(5, 5)
     screen.page.keyboard.press("Delete")
     screen.wait("liveEels.panel.answers.size === 1")

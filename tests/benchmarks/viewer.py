@@ -1,0 +1,230 @@
+"""What the page costs: latency from snapshot to canvas, and spectra per second lost to pages.
+
+Run from the root: ``python tests/benchmarks/viewer.py latency`` and ``... load``. Prints one
+line per measurement with the settings it holds for. The machine should be idle otherwise.
+
+``latency``: a snapshot every 100 ms, Chromium paints it, both clocks are the computer's own.
+``load``: the real pipeline on 4096 channels and 512 x 512 maps, snapshots at 10 Hz, in turns
+without and with four pages attached. The engine (pipeline, page server and all) has one core
+to itself; the pages are processes on another core that behave as the page does (ready,
+decode, ready), as if on other computers. So every microsecond of serving is missing to the
+pipeline: the worst case.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from fake_engine import FakeEngine, Served
+from live_eels.cluster import ClusterSettings
+from live_eels.decompose import DecomposeSettings
+from live_eels.maps import MapBoard
+from live_eels.pipeline import Pipeline
+from live_eels.preprocess import PreprocessSettings
+from live_eels.spectra import Chunk, EnergyAxis, NavigationAxis, Scan, Signal
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+EVERY_S = 0.1
+
+
+def latency(seconds: float, sides: list[int]) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=ARGUMENTS
+        )
+        for side in sides:
+            engine = FakeEngine((side, side), channels=256)
+            with Served(engine) as served:
+                page = browser.new_page(viewport={"width": 1280, "height": 800})
+                page.goto(served.url)
+                engine.advance(side)
+                page.wait_for_function("() => document.body.dataset.painted === '1'")
+                run_scan(engine, seconds, page)
+                painted = page.evaluate("() => liveEels.painted")
+                took = 1e3 * np.array(
+                    [p["at"] / 1e3 - engine.published_s[p["version"]] for p in painted[2:]]
+                )
+                shown = len(took) / (engine.version - 2)
+                p50, p95, p99 = np.percentile(took, [50, 95, 99])
+                print(
+                    f"{side} x {side}, {len(engine.truth)} maps, 10 Hz, {seconds:g} s: "
+                    f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms; "
+                    f"{100 * shown:.0f} % of the snapshots painted"
+                )
+                page.close()
+        browser.close()
+
+
+def run_scan(engine: FakeEngine, seconds: float, page) -> None:
+    """The beam moves at 20 rows a second; Playwright must be kept breathing meanwhile."""
+    start = time.perf_counter()
+    columns = engine.scan.shape[-1]
+    done = threading.Event()
+
+    def beam() -> None:
+        n = 0
+        while time.perf_counter() - start < seconds:
+            n += 1
+            time.sleep(max(0.0, start + n * EVERY_S - time.perf_counter()))
+            engine.advance(2 * columns)
+        done.set()
+
+    thread = threading.Thread(target=beam)
+    thread.start()
+    while not done.is_set():
+        page.wait_for_timeout(200)
+    thread.join()
+    page.wait_for_timeout(300)
+
+
+class Worked(FakeEngine):
+    """The real pipeline in its own thread, as fast as it goes; snapshots at 10 Hz."""
+
+    def __init__(self, side: int, channels: int) -> None:
+        super().__init__((4, 4), channels=256)
+        axes = (NavigationAxis("y", side), NavigationAxis("x", side))
+        axis = EnergyAxis(470.0, 0.1, channels)
+        self.scan = Scan("load", axes, (Signal("core", axis),), title="load")
+        rng = np.random.default_rng(1)
+        energies = axis.energies_ev
+        white = 400 / (1 + ((energies - 642) / 2) ** 2) + 300 / (1 + ((energies - 709) / 2) ** 2)
+        mean = 2000 * (energies / 470) ** -3 + rng.random((1024, 1)) * white
+        self.counts = rng.poisson(mean).astype(np.uint16)
+        self.pipeline = Pipeline(
+            self.scan,
+            preprocess=PreprocessSettings(window_ev=(620.0, 740.0)),
+            decompose=DecomposeSettings(),
+            cluster=ClusterSettings(),
+        )
+        self.board = MapBoard(self.scan, self.pipeline.specs)
+        self.newest = None
+        self.done = 0
+        self.ended_work = False
+
+    def status(self):
+        from live_eels.control import Status
+
+        return Status(state="scanning", version="", scan_id="load", pixels_analysed=self.done)
+
+    def work(self) -> None:
+        next_s = 0.0
+        while not self.ended_work:
+            first = self.done % self.scan.pixels
+            pixels = np.arange(first, first + len(self.counts))
+            result = self.pipeline.process(Chunk(self.scan, pixels, self.counts))
+            self.board.announce(self.pipeline.specs)
+            self.board.update(result)
+            self.done += len(pixels)
+            if time.perf_counter() > next_s:
+                next_s = time.perf_counter() + EVERY_S
+                self.board.refresh(self.pipeline.refreshed())
+                self.newest = self.board.snapshot(
+                    self.pipeline.curves(), self.pipeline.scree, self.pipeline.components
+                )
+
+
+def load(seconds: float, turns: int, pages: int) -> None:
+    os.sched_setaffinity(0, {0})
+    engine = Worked(512, 4096)
+    thread = threading.Thread(target=engine.work)
+    thread.start()
+    rates: dict[bool, list[float]] = {False: [], True: []}
+    frames = megabytes = 0.0
+    with Served(engine) as served:
+        time.sleep(8)  # compile, fill, settle
+        for turn in range(2 * turns):
+            attached = turn % 2 == 1
+            visitors = [attach(served.url) for _ in range(pages if attached else 0)]
+            while len(served.viewer.sessions) < len(visitors):
+                time.sleep(0.1)
+            time.sleep(1.5)
+            start, before = time.perf_counter(), engine.done
+            time.sleep(seconds)
+            rates[attached].append((engine.done - before) / (time.perf_counter() - start))
+            for visitor in visitors:
+                visitor.terminate()
+                said = json.loads(visitor.communicate()[0].splitlines()[-1])
+                frames += said["frames"] / said["seconds"] / (turns * pages)
+                megabytes += said["bytes"] / said["seconds"] / 1e6 / (turns * pages)
+        engine.ended_work = True
+        thread.join()
+    without, with_ = np.array(rates[False]), np.array(rates[True])
+    loss = 100 * (1 - with_.mean() / without.mean())
+    error = (
+        100
+        * np.hypot(without.std(ddof=1) / without.mean(), with_.std(ddof=1) / with_.mean())
+        / np.sqrt(turns)
+    )
+    print(
+        f"512 x 512, 4096 channels, {len(engine.newest.maps)} maps at 10 Hz, one core for the "
+        f"engine, {turns} turns of {seconds:g} s: {without.mean():.0f} spectra/s alone, "
+        f"{with_.mean():.0f} with {pages} pages ({frames:.1f} frames/s and {megabytes:.1f} MB/s "
+        f"each): {loss:.1f} % less, standard error {error:.1f} %"
+    )
+
+
+def attach(url: str) -> subprocess.Popen[str]:
+    command = [sys.executable, __file__, "page", url]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: os.sched_setaffinity(0, {1})
+    )
+
+
+async def visit(url: str) -> None:
+    """Behave as the page: say ready, take the frame, say ready; the large map at 10 Hz."""
+    import aiohttp
+
+    address, _, token = url.partition("?token=")
+    start, frames, taken, small_s = time.perf_counter(), 0, 0, 0.0
+    async with (
+        aiohttp.ClientSession() as client,
+        client.ws_connect(address + "ws", max_msg_size=0) as socket,
+    ):
+        await socket.send_str(json.dumps({"do": "hello", "token": token}))
+        async for message in socket:
+            frames += 1
+            taken += len(message.data)
+            now = time.perf_counter()
+            everything = now - small_s > 0.25
+            small_s = now if everything else small_s
+            want = None if everything else ["counts", "cluster"]
+            print(
+                json.dumps({"frames": frames, "bytes": taken, "seconds": now - start}), flush=True
+            )
+            await socket.send_str(json.dumps({"do": "ready", "want": want}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["latency", "load", "page"])
+    parser.add_argument("url", nargs="?")
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--turns", type=int, default=4)
+    parser.add_argument("--pages", type=int, default=4)
+    parser.add_argument("--sides", type=int, nargs="+", default=[128, 256, 512])
+    options = parser.parse_args()
+    if options.what == "latency":
+        latency(options.seconds, options.sides)
+    elif options.what == "load":
+        load(options.seconds, options.turns, options.pages)
+    else:
+        asyncio.run(visit(options.url))
+
+
+if __name__ == "__main__":
+    main()
