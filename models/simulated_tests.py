@@ -7,6 +7,7 @@ it has not seen stands in its card as ``held_out``, measured by `train` on its t
 
 from __future__ import annotations
 
+import itertools
 import timeit
 from typing import Any
 
@@ -131,14 +132,19 @@ def _reliability(
     sure, right = probability.max(axis=1)[kept], (labels == true)[kept]
     edges = np.array([0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0])
     bins = []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in itertools.pairwise(edges.tolist()):
         inside = (sure > low) & (sure <= high)
         if inside.sum() >= 10:
             bins.append(
                 [float(sure[inside].mean()), float(right[inside].mean()), int(inside.sum())]
             )
+    return {"bins": bins, "at_90_percent": near_90_percent(sure, right)}
+
+
+def near_90_percent(sure: NDArray[Any], right: NDArray[np.bool_]) -> float:
+    """How many of the labels given with 87 to 93 % confidence are right; 0 if there are none."""
     near = (sure > 0.87) & (sure < 0.93)
-    return {"bins": bins, "at_90_percent": float(right[near].mean()) if near.any() else 0.0}
+    return float(right[near].mean()) if near.any() else 0.0
 
 
 def _rejection_curve(classifier: Classifier, data: Dataset) -> list[list[float]]:

@@ -180,6 +180,33 @@ def calibrate(recipe: Recipe, twin: Trained) -> tuple[float, Rejection]:
     return heat, rejection(logits[good], heat, recipe.false_rejection)
 
 
+def held_out(recipe: Recipe, twin: Trained, heat: float) -> dict[str, Any]:
+    """How the twin does on the families it has not seen, as a usual laboratory sees them."""
+    from live_eels.models.simulated_tests import LABORATORY, near_90_percent
+
+    lines = shipped_lines().only(recipe.held_out)
+    data = simulate(lines, 4000, recipe.seed + 2000, LABORATORY)
+    edge = data.label < len(CLASSES) - 1
+    probability = softmax((twin.logits(prepare(data.window)) + data.element @ PENALTY) / heat)
+    right = probability.argmax(axis=1) == data.label
+    figures: dict[str, Any] = {
+        "families": ", ".join(recipe.held_out),
+        "accuracy": round(float(right[edge].mean()), 4),
+        "right_at_90_percent": round(near_90_percent(probability.max(axis=1), right), 4),
+    }
+    if twin.network is not None:
+        from live_eels.models.networks import logits
+
+        domain = msgspec.structs.replace(LABORATORY, mixed=1.0, none=0.0)
+        data = simulate(lines, 4000, recipe.seed + 3000, domain)
+        data = data.take(np.flatnonzero((data.fraction > 0).sum(axis=1) == 2))
+        share = softmax(logits(twin.network, prepare(data.window))[1] + data.element @ PENALTY)
+        valence = np.array([v or 0.0 for v in VALENCE])
+        error = (share @ valence) / share[:, :-1].sum(axis=1) - data.fraction @ valence
+        figures["valence_rms_two_states"] = round(float(np.sqrt(np.mean(error**2))), 4)
+    return figures
+
+
 def train(recipe: Path | str, out: Path, say: Callable[[str], None] = print) -> Path:
     """Train a recipe's model and write ``<name>.onnx`` and its card into ``out``.
 
@@ -194,9 +221,10 @@ def train(recipe: Path | str, out: Path, say: Callable[[str], None] = print) -> 
     say(f"{wanted.name}: calibrating on {', '.join(wanted.held_out)}")
     twin = fit(wanted, simulate(lines.only(seen), wanted.spectra, wanted.seed, wanted.domain))
     heat, rule = calibrate(wanted, twin)
-    say(f"{wanted.name}: temperature {heat:.2f}; training on all families")
+    figures = held_out(wanted, twin, heat)
+    say(f"{wanted.name}: {figures['accuracy']:.1%} on families not seen; training on all")
     data = simulate(lines, wanted.spectra, wanted.seed, wanted.domain)
-    return save(wanted, content, fit(wanted, data), data, heat, rule, out)
+    return save(wanted, content, fit(wanted, data), data, (heat, rule, figures), out)
 
 
 def save(
@@ -204,11 +232,11 @@ def save(
     content: bytes,
     trained: Trained,
     data: Dataset,
-    heat: float,
-    rule: Rejection,
+    calibration: tuple[float, Rejection, dict[str, Any]],
     out: Path,
 ) -> Path:
-    """Write model and card; the card's figures come later, from `evaluate`."""
+    """Write model and card; more figures come later, from `evaluate`."""
+    heat, rule, figures = calibration
     graph = Graph()
     logits, shares = trained.write(graph, prepared(graph, WINDOW.points))
     outputs = {"probability": len(CLASSES), "score": 0}
@@ -239,6 +267,7 @@ def save(
             made_with=_versions(),
         ),
         limits=LIMITS,
+        figures={"held_out": figures},
     )
     model = graph.encode(
         WINDOW.points, len(ELEMENTS), outputs, {"preparation": card.preparation, "name": card.name}
