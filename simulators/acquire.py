@@ -22,7 +22,7 @@ from live_eels.simulators.detector import (
 from live_eels.simulators.microscope import Visits, plan
 from live_eels.simulators.scene import DetectorSettings, Scene, SignalSettings, used_materials
 from live_eels.simulators.specimen import amounts
-from live_eels.simulators.spectrometer import Spectrometer
+from live_eels.simulators.spectrometer import Spectrometer, mean_free_path_nm
 from live_eels.simulators.truth import Truth, VisitTruth, describe
 from numpy.typing import ArrayLike, NDArray
 
@@ -80,12 +80,13 @@ class Acquisition:
         self.scene = scene
         self.seed = seed
         self.start_s = start_s
-        self._channels = [
-            _channel(scene, signal, seed, k) for k, signal in enumerate(scene.signals)
-        ]
-        self.scan = _announce(scene, self._channels, seed)
         self.visits: Visits = plan(scene, seed)
         self._under_beam = _under_beam(scene, self.visits, seed)
+        thickest = _thickest(scene, self._under_beam)
+        self._channels = [
+            _channel(scene, signal, seed, k, thickest) for k, signal in enumerate(scene.signals)
+        ]
+        self.scan = _announce(scene, self._channels, seed)
 
     @cached_property
     def truth(self) -> Truth:
@@ -237,7 +238,7 @@ def reconstruct(scene: Scene, seed: int, visits: VisitTruth, signal: str) -> NDA
     The seed is needed for the detector's pattern only, which does not show in corrected counts.
     """
     number = next(k for k, s in enumerate(scene.signals) if s.name == signal)
-    channel = _channel(scene, scene.signals[number], seed, number)
+    channel = _channel(scene, scene.signals[number], seed, number, _thickest(scene, visits))
     electrons = channel.spectrometer.electrons(
         visits.amounts_nm.astype(np.float64),
         visits.shift_ev.astype(np.float64),
@@ -246,7 +247,17 @@ def reconstruct(scene: Scene, seed: int, visits: VisitTruth, signal: str) -> NDA
     return expected_counts(channel.detector, electrons)
 
 
-def _channel(scene: Scene, signal: SignalSettings, seed: int, number: int) -> _Channel:
+def _thickest(scene: Scene, visits: VisitTruth) -> float:
+    """Largest t/lambda anywhere, rounded up to a half."""
+    names = used_materials(scene)
+    path = [mean_free_path_nm(scene.materials[name], scene.microscope) for name in names]
+    thick = visits.amounts_nm.astype(np.float64) @ (1 / np.array(path)) if names else np.zeros(1)
+    return max(0.5, float(np.ceil(2 * thick.max()) / 2))
+
+
+def _channel(
+    scene: Scene, signal: SignalSettings, seed: int, number: int, thickest: float
+) -> _Channel:
     settings = scene.detectors.get(signal.detector, DetectorSettings())
     rng = np.random.default_rng([seed, number, 0xDE7])
     detector = build(settings, signal.channels, signal.dtype, rng)
@@ -256,7 +267,7 @@ def _channel(scene: Scene, signal: SignalSettings, seed: int, number: int) -> _C
         signal.dispersion_ev,
         signal.channels + 2 * reach,
     )
-    return _Channel(signal, Spectrometer(scene, wide, low=signal.name == "low"), detector)
+    return _Channel(signal, Spectrometer(scene, wide, signal.name == "low", thickest), detector)
 
 
 def _announce(scene: Scene, channels: list[_Channel], seed: int) -> Scan:

@@ -169,7 +169,7 @@ def draw_low_loss(path: Path) -> None:
         mean = spectrometer.electrons(thin, np.zeros(1), np.array([1.0]))[0]
         axes[1].plot(axis.energies_ev, mean / axis.dispersion_ev, label=name)
     axes[1].set(ylim=(0, 0.02), xlim=(0, 80), title="t/λ = 0.5", ylabel="1/eV")
-    spectrometer = Spectrometer(_standard("SrTiO3", 0.5, 1.0), axis, low=True)
+    spectrometer = Spectrometer(_standard("SrTiO3", 0.5, 1.0), axis, low=True, thickest=4.0)
     for t in (0.2, 0.5, 1.0, 2.0, 4.0):
         thick = np.array([[t * spectrometer.path_nm[0]]])
         mean = spectrometer.electrons(thick, np.zeros(1), np.array([1.0]))[0]
@@ -280,7 +280,7 @@ def _draw_map(figure: Any, panel: Any, spec: MapSpec, values: NDArray[np.float32
         for number, name in enumerate(spec.classes):
             if (values == number).any():
                 panel.plot([], [], "s", color=COLOURS[number], label=name)
-        panel.legend(fontsize=7, loc="lower left", framealpha=0.85)
+        panel.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
         return
     limits = spec.limits or (None, None)
     image = panel.imshow(

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 
 from live_eels.spectra import EnergyAxis
 
-PADDING_EV = 250.0
-"""Plural scattering is followed this far above an edge; it also keeps ends from folding over."""
+KERNEL_EV = 205.0
+"""Single scattering is followed at least this far; the low loss to the end of its axis."""
+PADDING_PER_LAMBDA_EV = 150.0
+"""Room above the axis for each mean free path, so that multiple losses do not fold over."""
 REFERENCE_EV = 500.0
 
 
@@ -41,14 +43,18 @@ class Spectrometer:
     low
         True for the low-loss region: zero-loss peak and valence losses; False for inner shells
         on their background.
+    thickest
+        Largest t/lambda that will be asked for.
     """
 
-    def __init__(self, scene: Scene, axis: EnergyAxis, low: bool) -> None:
+    def __init__(self, scene: Scene, axis: EnergyAxis, low: bool, thickest: float = 2.0) -> None:
         microscope = scene.microscope
         self.axis = axis
         self.low = low
         below = max(20.0, 30 * axis.dispersion_ev) if low else 120.0
-        self.grid = FineGrid.around(axis, below, PADDING_EV)
+        reach = max(KERNEL_EV, axis.end_ev + 20.0) if low else KERNEL_EV
+        above = reach + 45.0 + PADDING_PER_LAMBDA_EV * thickest
+        self.grid = FineGrid.around(axis, below, above)
         self.materials = tuple(scene.materials[name] for name in used_materials(scene))
         self.path_nm = np.array([mean_free_path_nm(m, microscope) for m in self.materials])
         zlp = zero_loss(GUNS[microscope.gun], microscope.zlp_fwhm_ev)
@@ -58,7 +64,7 @@ class Spectrometer:
         self._omega = omega[:bins]
         self._instrument = instrument[:bins]
         losses = np.asarray(self.grid.step_ev * np.arange(self.grid.size), np.float64)
-        losses = losses[losses <= PADDING_EV - 45.0]
+        losses = losses[losses <= reach]
         self._valence = np.array(
             [
                 self.grid.kernel_transform(

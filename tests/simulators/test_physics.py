@@ -40,7 +40,7 @@ def as_exspy(counts: np.ndarray, axis: EnergyAxis) -> object:
 
 
 def noisy_low(material: str, t_over_lambda: np.ndarray, electrons: float) -> np.ndarray:
-    spectrometer = Spectrometer(scene_of(material), LOW, low=True)
+    spectrometer = Spectrometer(scene_of(material), LOW, low=True, thickest=4.0)
     amounts = t_over_lambda[:, None] * spectrometer.path_nm[0]
     n = len(amounts)
     mean = spectrometer.electrons(amounts, np.zeros(n), np.full(n, electrons))
@@ -186,3 +186,15 @@ def test_edges_lie_where_the_ions_put_them() -> None:
         peaks[material] = axis.energies_ev[window][mean[window].argmax()]
     assert peaks["MnO"] < peaks["Mn2O3"] < peaks["MnO2"]
     assert 1.0 < peaks["Fe2O3"] - peaks["FeO"] < 2.5
+
+
+@pytest.mark.parametrize("low", [True, False])
+def test_thick_specimens_do_not_fold_over(low: bool) -> None:
+    """More room above the axis must not change anything, even at four mean free paths."""
+    axis = EnergyAxis(-5.0 if low else 500.0, 0.25, 400)
+    found = []
+    for thickest in (4.0, 8.0):
+        spectrometer = Spectrometer(scene_of("SrTiO3"), axis, low, thickest)
+        thick = np.array([[4.0 * spectrometer.path_nm[0]]])
+        found.append(spectrometer.electrons(thick, np.zeros(1), np.array([1e8]))[0])
+    np.testing.assert_allclose(found[0], found[1], atol=2e-3 * found[1].mean())
