@@ -46,7 +46,7 @@ class Dataset:
     @property
     def label(self) -> NDArray[np.int64]:
         """The class with the largest share."""
-        return self.fraction.argmax(axis=1)
+        return np.asarray(self.fraction.argmax(axis=1))
 
     @property
     def pure(self) -> NDArray[np.bool_]:

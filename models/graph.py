@@ -71,7 +71,7 @@ def remover(points: int) -> NDArray[np.float64]:
     """Matrix that takes level and slope out of a window, symmetric ``(point, point)``."""
     x = np.linspace(-1.0, 1.0, points)
     basis, _ = np.linalg.qr(np.stack([np.ones(points), x], axis=1))
-    return np.eye(points) - basis @ basis.T
+    return np.asarray(np.eye(points) - basis @ basis.T)
 
 
 def prepare(window: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

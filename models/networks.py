@@ -98,13 +98,13 @@ def train_network(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
     network.train()
     for _ in range(epochs):
-        for rows in torch.randperm(len(inputs), generator=order).split(batch):
+        for rows in torch.randperm(len(inputs), generator=order).split(batch):  # type: ignore[no-untyped-call]
             label, share = network(inputs[rows])
             label, share = label + masks[rows], share + masks[rows]
             loss = nn.functional.cross_entropy(label, labels[rows])
             loss = loss + nn.functional.cross_entropy(share, shares[rows])
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
     network.eval()

@@ -179,7 +179,7 @@ def _stretched(values: F8, factor: F8, shift_ev: F8) -> F8:
     i = place.astype(np.int64)
     part = place - i
     low, high = np.take_along_axis(values, i, 1), np.take_along_axis(values, i + 1, 1)
-    return (low * (1 - part) + high * part) / factor[:, None]
+    return np.asarray((low * (1 - part) + high * part) / factor[:, None])
 
 
 def _lines(lines: LineSet, fraction: F8, rng: np.random.Generator, domain: Domain) -> F8:
@@ -243,7 +243,7 @@ def _tilted(line: F8, spread_per_ev: float, rng: np.random.Generator) -> F8:
     weight = np.maximum(line, 0.0)
     centre = (weight @ GRID_EV / weight.sum(axis=1))[:, None]
     slope = rng.normal(0, spread_per_ev, (len(line), 1))
-    return line * np.exp(np.clip(slope * (GRID_EV[None] - centre), -1.1, 1.1))
+    return np.asarray(line * np.exp(np.clip(slope * (GRID_EV[None] - centre), -1.1, 1.1)))
 
 
 def _tailed(l3: F8, l2: F8, part: F8, length_ev: F8) -> tuple[F8, F8]:
@@ -266,7 +266,7 @@ def _continuum(l3: F8, l2: F8, n: int, rng: np.random.Generator, domain: Domain)
         (x - at) * rng.uniform(0.12, 0.35, n)[:, None] + rng.uniform(0, 6.3, n)[:, None]
     )
     decay = np.exp(-np.maximum(x - at, 0) * rng.uniform(0.0, 0.02, n)[:, None])
-    return height[:, None] * rise * (1 + wave * rise) * decay
+    return np.asarray(height[:, None] * rise * (1 + wave * rise) * decay)
 
 
 def _scattered(values: F8, thickness: F8, rng: np.random.Generator) -> F8:
@@ -297,12 +297,12 @@ def _instrument(values: F8, rng: np.random.Generator, domain: Domain) -> F8:
     smooth = np.fft.irfft(noise * np.exp(-0.5 * (length * _WAVE) ** 2), POINTS, axis=1)
     smooth /= smooth.std(axis=1, keepdims=True)
     values = values * np.exp(_uniform(rng, domain.warp, n)[:, None] * smooth)
-    return values / np.maximum(values.max(axis=1, keepdims=True), 1e-12)
+    return np.asarray(values / np.maximum(values.max(axis=1, keepdims=True), 1e-12))
 
 
 def nothing(n: int, element: str, rng: np.random.Generator, domain: Domain) -> F8:
     """Spectra with no Mn or Fe edge where one is looked for, height about 1, ``(n, point)``."""
-    values = np.zeros((n, POINTS))
+    values: F8 = np.zeros((n, POINTS))
     for row in values:
         kind = rng.integers(6)
         if kind == 0:  # nothing but background
@@ -322,7 +322,7 @@ def nothing(n: int, element: str, rng: np.random.Generator, domain: Domain) -> F
             row += other_white_lines(element, rng)
     resolution = _log_uniform(rng, domain.resolution_ev, n)
     values = _broadened(values, rng.uniform(0.1, 0.6, n), resolution)
-    return values / np.maximum(np.abs(values).max(axis=1, keepdims=True), 1e-12)
+    return np.asarray(values / np.maximum(np.abs(values).max(axis=1, keepdims=True), 1e-12))
 
 
 def other_white_lines(element: str, rng: np.random.Generator) -> F8:
@@ -339,7 +339,7 @@ def other_white_lines(element: str, rng: np.random.Generator) -> F8:
             place = centre + rng.normal(0, 1.0)
             row += strength * rng.uniform(0.2, 1) / (1 + ((GRID_EV - place) / width) ** 2)
     step = np.arctan((GRID_EV - at) / 2) / np.pi + 0.5
-    return row / row.max() + rng.uniform(0, 0.3) * step
+    return np.asarray(row / row.max() + rng.uniform(0, 0.3) * step)
 
 
 def _axis(element: str, shift_ev: float, rng: np.random.Generator, domain: Domain) -> EnergyAxis:

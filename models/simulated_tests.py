@@ -49,7 +49,7 @@ def simulated_tests(classifier: Classifier, count: int = 4000, seed: int = 0) ->
         return float((_labels(classifier, data)[0] == data.label).mean())
 
     data = _draw(count, start)
-    labels, probability = _labels(classifier, data)
+    labels, _ = _labels(classifier, data)
     edge = data.label < len(CLASSES) - 1
     summary = {
         "accuracy": float((labels == data.label)[edge].mean()),

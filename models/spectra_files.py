@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from live_eels.classify import ModelError
 from live_eels.spectra import EnergyAxis
 
 F8 = NDArray[np.floating[Any]]
@@ -17,7 +18,7 @@ MOST_BYTES = 200_000_000
 MOST_CHANNELS = 65_536
 
 
-class SpectrumFileError(ValueError):
+class SpectrumFileError(ModelError):
     """A file that is not a labelled spectrum; the message names it."""
 
 

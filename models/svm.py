@@ -33,8 +33,8 @@ class Machine:
     def seen(self, x: F8) -> F8:
         """What the kernel sees of prepared windows ``(n, point)``."""
         if self.kernel == "linear":
-            return x / np.maximum(x.max(axis=1, keepdims=True), SMALLEST)
-        return x if self.projection is None else (x - self.mean) @ self.projection
+            return np.asarray(x / np.maximum(x.max(axis=1, keepdims=True), SMALLEST))
+        return x if self.projection is None else np.asarray((x - self.mean) @ self.projection)
 
     def margins(self, x: F8) -> F8:
         """Scikit-learn's decision values, float64 ``(n, class)``."""

@@ -71,4 +71,53 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return rows
 
 
-path_option = click.Path(path_type=Path)
+_file = click.Path(path_type=Path, dir_okay=False)
+_folder = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command()
+@click.argument("recipe", default="mn-fe-dense")
+@click.option("--out", type=_folder, default=Path("models"), show_default=True)
+@click.option(
+    "--references",
+    type=_folder,
+    help="Your own measured standards: labels.csv (file,label) and one file a spectrum.",
+)
+def train(recipe: str, out: Path, references: Path | None) -> None:
+    """Train the model of RECIPE (a shipped name or a TOML file) and write it with its card."""
+    if references is None:
+        from live_eels.models.train import train as run
+
+        path = run(recipe, out, console.print)
+    else:
+        from live_eels.models.references import train_with_references
+
+        path = train_with_references(recipe, references, out, console.print)
+    console.print(f"written: {path}")
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option(
+    "--spectra",
+    type=_folder,
+    help="Labelled spectra: labels.csv (file,label) and one .csv, .msa or .hspy file each.",
+)
+@click.option("--json", "json_file", type=_file, help="Write the result as JSON.")
+@click.option("--report", type=_file, help="Write it as Markdown, with plots beside it.")
+@click.option("--shift", "shift_ev", type=float, default=0.0, help="Move the energy axis, eV.")
+@click.option(
+    "--counts", type=click.FloatRange(min=0.01), help="Noise: counts per 0.1 eV at the top of L3."
+)
+@click.option(
+    "--thickness", type=click.FloatRange(0, 5), default=0.0, help="Scatter again: t/lambda."
+)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--quick", is_flag=True, help="A tenth of the simulated spectra.")
+@click.option("--update-card", is_flag=True, help="Write the simulated figures into the card.")
+def evaluate(model: str | None, **options: Any) -> None:
+    """Test MODEL (the default one if not given) on your spectra, or on simulated ones."""
+    from live_eels.models.evaluate import evaluate as run
+    from live_eels.models.evaluate import in_words
+
+    console.print(in_words(run(model, **options)), highlight=False)
