@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from live_eels.simulators.acquire import Acquisition
+from live_eels.simulators.scene import (
+    SCENES,
+    SceneError,
+    load_scene,
+    scene_names,
+    used_materials,
+)
+from live_eels.simulators.specimen import amounts
+
+from live_eels.spectra import Spectra
+
+SMALL = {0: [], 1: [6], 2: [5, 6]}
+
+
+@pytest.mark.parametrize("name", scene_names())
+def test_every_shipped_scene_can_be_acquired(name: str) -> None:
+    scene = load_scene(name)
+    shape = SMALL[len(scene.scan.shape)]
+    step = scene.scan.step_nm * max(scene.scan.shape, default=1) / max(shape, default=1)
+    acquisition = Acquisition(
+        scene.changed(scan={"shape": shape, "step_nm": step, "passes": 1}), seed=1
+    )
+    for message in acquisition.messages(chunk=4):
+        if isinstance(message, Spectra):
+            assert message.counts.shape[0] == message.pixels.size
+    expected = acquisition.expected()
+    for values in expected.values():
+        assert np.isfinite(values).all()
+        assert (values >= 0).all()
+    assert acquisition.scan.simulated
+    visited = np.unique(acquisition.visits.pixels)
+    for spec_name, values in acquisition.truth.maps.items():
+        if spec_name != "valence":
+            assert np.isfinite(values.ravel()[visited]).all()
+
+
+def test_a_new_scene_is_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        """
+title = "Mine"
+[scan]
+shape = [2, 3]
+[[signals]]
+name = "core"
+offset_ev = 600.0
+dispersion_ev = 0.5
+channels = 100
+[[shapes]]
+kind = "support"
+material = "glass"
+thickness_nm = 30
+[materials.glass]
+atoms_per_nm3 = { O = 44.0, Si = 22.0 }
+"""
+    )
+    acquisition = Acquisition(load_scene(path))
+    assert acquisition.truth.specs["phase"].classes == ("glass", "vacuum")
+    assert acquisition.expected()["core"].shape == (6, 100)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[scan]", "[scan]\npasse = 2", "passe"),
+        ("step_nm = 1.0", "step_nm = -1.0", "step_nm"),
+        ('material = "MnO2"', 'material = "unobtainium"', "unobtainium"),
+        ('detector = "ccd"', 'detector = "eye"', "eye"),
+        ('name = "low"', 'name = "core"', "two signals"),
+        ('kind = "support"', 'kind = "donut"', "donut"),
+        ("[microscope]", "[microscope", "core"),
+    ],
+)
+def test_mistakes_are_named(old: str, new: str, said: str, tmp_path: Path) -> None:
+    text = (SCENES / "core_shell.toml").read_text()
+    assert old in text
+    path = tmp_path / "core_shell_wrong.toml"
+    path.write_text(text.replace(old, new))
+    with pytest.raises(SceneError, match=said):
+        load_scene(path)
+
+
+def test_unknown_scenes_are_refused() -> None:
+    with pytest.raises(SceneError, match="core_shell"):
+        load_scene("no_such")
+    with pytest.raises(SceneError, match="cannot read"):
+        load_scene("/no/such/file.toml")
+
+
+def test_changes_are_checked_too() -> None:
+    with pytest.raises(SceneError, match="visited"):
+        load_scene("core_shell").changed(scan={"visited": 2.0})
+    with pytest.raises(SceneError, match="no pixel"):
+        load_scene("core_shell").changed(scan={"shape": [0, 4]})
+
+
+def test_a_sphere_is_as_thick_as_a_sphere() -> None:
+    scene = load_scene("fe3o4_mn3o4")
+    sphere = scene.shapes[1]
+    alone = msgspec.structs.replace(scene, shapes=(sphere,))
+    y, x = sphere.centre_nm
+    distance = np.array([0.0, 3.0, 7.0, 8.99, 10.0])
+    thick = amounts(alone, np.full(5, y), x + distance, seed=0)
+    total = 2 * np.sqrt(np.maximum(sphere.radius_nm**2 - distance**2, 0))
+    np.testing.assert_allclose(thick.sum(axis=1), total)
+    core = thick[:, used_materials(alone).index("Fe3O4")]
+    np.testing.assert_allclose(core, 2 * np.sqrt(np.maximum(6.0**2 - distance**2, 0)))
+
+
+def test_gradient_mixes_evenly_and_keeps_its_thickness() -> None:
+    scene = load_scene("valence_gradient")
+    x = np.linspace(10, 86, 40)
+    thick = amounts(scene, np.full(40, 16.0), x, seed=0)
+    names = used_materials(scene)
+    mixed = thick[:, [names.index(n) for n in ("MnO2", "Mn2O3", "MnO")]]
+    np.testing.assert_allclose(mixed.sum(axis=1), 40.0, rtol=1e-6)
+    np.testing.assert_allclose(mixed[:, 1].max(), 40.0, rtol=0.05)
+
+
+def test_holes_are_vacuum_and_layers_do_not_gape() -> None:
+    scene = load_scene("hard_day")
+    assert amounts(scene, np.array([12.0]), np.array([52.0]), 1).sum() < 0.01
+    layered = load_scene("lsmo_sto")
+    y, x = np.mgrid[0.5:24:0.5, 0.5:31:0.5]
+    thick = amounts(layered, y.ravel(), x.ravel(), 1).sum(axis=1)
+    wedge = 35.0 * (0.7 + 0.7 * x.ravel() / 32.0)
+    np.testing.assert_allclose(thick, wedge, rtol=0.02)
+
+
+@pytest.mark.parametrize("name", ["core_shell", "phantom"])
+def test_phases_can_be_told_apart(name: str) -> None:
+    """The true segmentation is one that a plain clustering finds, spikes aside."""
+    cluster = pytest.importorskip("sklearn.cluster")
+    metrics = pytest.importorskip("sklearn.metrics")
+    decomposition = pytest.importorskip("sklearn.decomposition")
+    acquisition = Acquisition(load_scene(name), seed=1)
+    rng = np.random.default_rng(0)
+    counts = rng.poisson(acquisition.expected()["core"]).astype(float)
+    axis = acquisition.scan.core.axis
+    energies, fit = axis.energies_ev, axis.window(590.0, 632.0)
+    before, after = np.array_split(counts[:, fit], 2, axis=1)
+    width = np.log(energies[fit][-1] / energies[fit][0])
+    exponent = np.clip(2 * np.log(before.sum(1) / after.sum(1)) / width, 1, 6)[:, None]
+    level = counts[:, fit].sum(1, keepdims=True) / (energies[fit] ** -exponent).sum(1)[:, None]
+    window = axis.window(625.0, 735.0)
+    signal = counts[:, window] - level * energies[window] ** -exponent
+    loadings = decomposition.PCA(6, random_state=0).fit_transform(
+        signal / np.sqrt(counts[:, window].mean(axis=0))
+    )
+    phase = acquisition.truth.maps["phase"].ravel()
+    k = len(np.unique(phase))
+    found = cluster.KMeans(k, n_init=4, random_state=0).fit_predict(loadings)
+    assert metrics.adjusted_rand_score(phase, found) > 0.9
