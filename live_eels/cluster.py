@@ -297,7 +297,7 @@ class OnlineKMeans:
             top = (used @ _binned(factors)).max(axis=1, initial=0.0)
             size = top + faint * self._shape.max()
         values = used / size[:, None]
-        variance = (per_count * np.maximum(area, 0.0) + fixed) / size**2
+        variance = (per_count * np.maximum(area, 1.0) + fixed) / size**2
         if kind == "derivative":
             slopes = np.diff(_binned(factors).astype(np.float64), axis=1)
             square = slopes @ slopes.T
@@ -318,10 +318,13 @@ class OnlineKMeans:
         spare = rows[:, n + (rows.shape[1] - n) // 2 :].astype(np.float64)
         area = np.maximum(rows @ self._factors.sum(axis=1), 0.0).astype(np.float64)
         square = np.mean(spare**2, axis=1)
-        level = area + 1.0
+        if not square.any():
+            return
+        level = area + area.mean()
         for _ in range(5):
             self._noise = _line(area, square, level)
-            level = np.maximum(self._noise[0] * area + self._noise[1], 1e-6 * (area.mean() + 1))
+            level = self._noise[0] * area + self._noise[1]
+            level = np.maximum(level, 0.01 * level.mean())
 
     def _nearest(self, values: Values, variance: Values) -> tuple[NDArray[np.int16], Values]:
         label = np.full(len(values), UNKNOWN, np.int16)

@@ -177,12 +177,9 @@ class StreamingPCA:
                 self._absorb(np.ascontiguousarray(piece))
                 continue
             if len(self._rows) < size:
-                self._rows = np.concatenate(
-                    [
-                        self._rows[: self._filled],
-                        np.empty_like(self._rows, shape=(size - self._filled, self.channels)),
-                    ]
-                )
+                held = self._rows[: self._filled]
+                self._rows = np.empty((size, self.channels), np.float32)
+                self._rows[: self._filled] = held
             self._rows[self._filled : self._filled + len(piece)] = piece
             self._filled += len(piece)
             if self._filled == size:
@@ -296,20 +293,19 @@ class StreamingPCA:
 
         Weighted noise fills a band of variances whose upper edge Marchenko & Pastur (1967)
         give, and Tracy & Widom how much it flutters; the mean level comes from what the
-        leading components leave. Resampling ties
-        neighbouring channels together and lifts the edge above that, so the last, surely
-        noisy variances of the scree have a say too.
+        leading components leave. Resampling (which ties neighbouring channels together) and
+        readout noise (which weights do not know) lift the edge above that, so the scree's
+        second, surely noisy half has a say too.
         """
         width = min(self._width, self.channels)
         p, n = self.channels, max(self._spectra**2 / self._squared_weight, 1.0)
         edge = (1 + np.sqrt(p / n)) ** 2
         flutter = (np.sqrt(n) + np.sqrt(p)) * (n**-0.5 + p**-0.5) ** (1 / 3) / n
-        first = 3 * width // 4
-        step = float(self.scree[first] - self.scree[width - 1]) / max(width - 1 - first, 1)
+        first = width // 2
+        lifted = float(2 * self.scree[first] - self.scree[width - 1])
         found = 0
         while found < max(first, 1):
             level = max(trace - float(self.scree[:found].sum()), 0.0) / max(p - found, 1)
-            lifted = float(self.scree[first]) + step * (first - found)
             self.noise_edge = max(level * (edge + 4 * flutter), lifted)
             if self.scree[found] <= self.noise_edge:
                 break

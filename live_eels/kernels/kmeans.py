@@ -15,6 +15,9 @@ from live_eels.kernels import jit
 UNKNOWN = -2
 """Cluster of a row that is not finite or has no variance."""
 
+STRAY = 4.0
+"""Squared distance, over the allowed one, beyond which a row says no more about a spread."""
+
 
 @jit
 def nearest(
@@ -103,6 +106,9 @@ def scatter(
 ) -> None:
     """Add up by how much rows lie further from their centre than noise explains.
 
+    No row counts for more than ``STRAY`` times the allowed variance: mixtures at the border
+    of two clusters would widen one of them until it took the borders of all others.
+
     Parameters
     ----------
     features, variance, centres, spread, label
@@ -121,8 +127,9 @@ def scatter(
         for j in range(size):
             step = features[i, j] - centres[k, j]
             d += step * step
-        weight = 1.0 / (spread[k] + variance[i]) ** 2
-        excess[k] += weight * (d / size - variance[i])
+        allowed = spread[k] + variance[i]
+        weight = 1.0 / allowed**2
+        excess[k] += weight * (min(d / size, STRAY * allowed) - variance[i])
         mass[k] += weight
 
 

@@ -129,10 +129,10 @@ def separation(
     first: NDArray[np.bool_],
     second: NDArray[np.bool_],
 ) -> float:
-    """Distance of two clusters' centres over their mean spread along the line between them.
+    """Distance of two clusters over their mean spread along the line between them.
 
-    Below 3.5 the two may be one: the halves of an even gradient are 3.46 apart, those of a
-    bell 2.65.
+    Medians throughout, so that mixtures at a border do not hide that there is one. Below 3
+    the two may be one: the halves of a bell are 2.3 apart, those of an even gradient 2.7.
     """
     weights = [1.0 / variance[part].astype(np.float64) for part in (first, second)]
     parts = [values[part].astype(np.float64) for part in (first, second)]
@@ -141,11 +141,18 @@ def separation(
     length = float(np.linalg.norm(axis))
     if length == 0:
         return 0.0
-    spreads = [
-        np.sqrt(np.average(((p - m) @ axis / length) ** 2, weights=w))
-        for p, m, w in zip(parts, means, weights, strict=True)
-    ]
-    return length / max(float(np.mean(spreads)), 1e-30)
+    middles, spreads = [], []
+    for part, weight in zip(parts, weights, strict=True):
+        along = part @ (axis / length)
+        middles.append(_median(along, weight))
+        spreads.append(1.4826 * _median(np.abs(along - middles[-1]), weight))
+    return (middles[1] - middles[0]) / max(float(np.mean(spreads)), 1e-30)
+
+
+def _median(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
+    order = np.argsort(values)
+    reached = np.cumsum(weight[order])
+    return float(values[order[np.searchsorted(reached, 0.5 * reached[-1])]])
 
 
 def closest_pair(

@@ -75,7 +75,7 @@ def test_halves_part_two_clusters_and_respect_the_least_size():
 def test_separation_of_one_cluster_cut_in_two_is_small():
     rng = np.random.default_rng(2)
     variance = np.full(20_000, 1e-6, np.float32)
-    for draw, want in ((rng.normal, 2.65), (rng.uniform, 3.46)):
+    for draw, want in ((rng.normal, 2.28), (rng.uniform, 2.70)):
         values = draw(size=(20_000, 1)).astype(np.float32)
         right = values[:, 0] > np.mean(values)
         assert lloyd.separation(values, variance, ~right, right) == pytest.approx(want, rel=0.02)

@@ -47,8 +47,10 @@ def scatter(
     for k in range(clusters):
         mine = label == k
         noise = variance[mine].astype(float)
-        weight = (float(spread[k]) + noise) ** -2
+        allowed = float(spread[k]) + noise
+        weight = allowed**-2
         d = ((features[mine].astype(float) - centres[k]) ** 2).mean(axis=1)
+        d = np.minimum(d, 4 * allowed)
         excess[k], mass[k] = weight @ (d - noise), weight.sum()
     return excess, mass
 

@@ -23,7 +23,7 @@ def moments(
         for _ in range(3):
             weight = 1 / (s + noise)
             centre = weight @ own / weight.sum()
-            excess = ((own - centre) ** 2).mean(axis=1) - noise
+            excess = np.minimum(((own - centre) ** 2).mean(axis=1), 4 * (s + noise)) - noise
             s = max(float(weight**2 @ excess / (weight**2).sum()), 0.0)
         centres.append(centre)
         spread.append(s)
