@@ -6,8 +6,10 @@ Touches no spectra.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from live_eels import edges
-from live_eels.spectra import EnergyAxis, WindowError
+from live_eels.spectra import EnergyAxis, Signal, WindowError
 
 _BEFORE_EDGE_EV = 10.0
 _LEAST_FIT_CHANNELS = 8
@@ -112,6 +114,29 @@ def fit_window(
 def holds_zero(axis: EnergyAxis) -> bool:
     """Whether a zero-loss peak can be seen on the axis."""
     return axis.offset_ev <= -2 * axis.dispersion_ev and axis.end_ev > 0
+
+
+def zlp_source(align: str, core: Signal, low: Signal | None) -> Literal["low", "core"] | None:
+    """Which signal holds the zero-loss peak that spectra are aligned by, if any is to.
+
+    Raises
+    ------
+    WindowError
+        If ``align`` is ``zlp`` and no signal holds 0 eV.
+    """
+    if align not in ("auto", "zlp"):
+        return None
+    if low is not None and holds_zero(low.axis):
+        return "low"
+    if holds_zero(core.axis):
+        return "core"
+    if align == "auto":
+        return None
+    signal = low or core
+    raise WindowError(
+        f"no zero-loss peak to align by: 0 eV is not inside the energy axis of "
+        f"{signal.name!r}, which runs from {signal.axis.offset_ev:g} to {signal.axis.end_ev:g} eV"
+    )
 
 
 def search_channels(axis: EnergyAxis, energy_ev: float, reach_ev: float) -> tuple[int, int]:

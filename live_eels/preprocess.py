@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from live_eels import edges, placement
 from live_eels.kernels import background as bg
 from live_eels.kernels import deconvolve, neighbours, prepare
+from live_eels.kernels.align import variance_kept
 from live_eels.kernels.bad_channels import find_bad_channels
 from live_eels.kernels.correct import Correction
 from live_eels.kernels.windows import elastic_counts
@@ -166,7 +167,7 @@ class Preprocessor:
         self._fit = self._make_fit()
         self._core = self._correction(core, settings.spikes_sigma)
         self._low = self._correction(low, 0.0) if low is not None else None
-        self._zlp: Literal["low", "core"] | None = self._zlp_source()
+        self._zlp = placement.zlp_source(settings.align, core, low)
         self.low_axis = low.axis if low is not None else None
         if self._zlp == "core":
             self.low_axis = self.axis
@@ -220,24 +221,6 @@ class Preprocessor:
             np.float32(sigmas),
         )
 
-    def _zlp_source(self) -> Literal["low", "core"] | None:
-        """Which signal holds the zero-loss peak that spectra are aligned by."""
-        if self.settings.align not in ("auto", "zlp"):
-            return None
-        core, low = self.scan.core, self.scan.low
-        if low is not None and placement.holds_zero(low.axis):
-            return "low"
-        if placement.holds_zero(core.axis):
-            return "core"
-        if self.settings.align == "auto":
-            return None
-        signal = low or core
-        raise WindowError(
-            f"no zero-loss peak to align by: 0 eV is not inside the energy axis of "
-            f"{signal.name!r}, which runs from {signal.axis.offset_ev:g} to "
-            f"{signal.axis.end_ev:g} eV"
-        )
-
     def _edge_tracks(self, known: tuple[edges.Edge, ...]) -> EdgeTracks:
         names = self.settings.align_edges
         followed = placement.edges_on(names, self.axis) if names else known
@@ -289,6 +272,7 @@ class Preprocessor:
         low, shift_ev, width_ev = self._prepare_low(chunk, flags)
         counts, spikes = self._prepare_core(chunk, shift_ev, flags)
         signal, background, quality = self._subtract(chunk.pixels, counts, flags)
+        quality /= variance_kept(shift_ev / np.float32(self.axis.dispersion_ev))
         if self._zlp == "core":
             low = counts
         if self.settings.deconvolve != "none" and low is not None and width_ev is not None:

@@ -19,6 +19,7 @@ from live_eels import edges
 from live_eels.analyses.references import Library, read, shipped
 from live_eels.kernels import background as bg
 from live_eels.kernels import deconvolve
+from live_eels.kernels.align import variance_kept
 from live_eels.kernels.mixing import mix
 from live_eels.spectra import EnergyAxis, MapSpec, Prepared, Scan, WindowError
 
@@ -212,6 +213,7 @@ class Mixing:
             chi_square,
             chosen,
         )
+        chi_square /= variance_kept(prepared.shift_ev / np.float32(prepared.axis.dispersion_ev))
         total = amounts.sum(axis=1)
         error = np.sqrt(np.maximum(covariance.sum(axis=(1, 2)), 0.0))
         there = total > _CERTAIN * error

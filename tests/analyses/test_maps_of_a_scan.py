@@ -94,7 +94,7 @@ def test_valence_of_a_mixture_is_within_a_tenth_at_snr_20(shares):
     off = maps["Mn valence"] - truth
     assert np.sqrt(np.nanmean(off**2)) < 0.1
     assert np.isfinite(maps["Mn valence"]).mean() > 0.98
-    assert np.nanmean(maps["Mn MLLS chi-square"]) == pytest.approx(1.0, abs=0.1)
+    assert np.nanmean(maps["Mn MLLS chi-square"]) == pytest.approx(1.0, abs=0.2)
 
 
 def test_the_valence_s_error_is_the_scatter():

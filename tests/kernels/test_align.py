@@ -79,3 +79,13 @@ def test_edge_position_equals_the_plain_twin_and_follows_the_edge():
     assert abs(np.median(off)) < 0.7  # the steepest rise lies between two channels
     flat = rng.poisson(100, 400).astype(np.float32)
     assert np.isnan(align.edge_position_row(flat, 150, 260, 8))
+
+
+def test_a_shift_keeps_the_share_of_variance_it_says():
+    x = np.random.default_rng(8).poisson(400, (200, 300)).astype(np.float32)
+    shifts = np.array([0.0, 0.25, 0.5, -0.3, 7.9], np.float32)
+    moved = np.empty_like(x)
+    for shift, kept in zip(shifts, align.variance_kept(shifts), strict=True):
+        for row, out in zip(x, moved, strict=True):
+            align.shift_row(row, shift, out)
+        assert moved[:, 20:280].var() / 400 == pytest.approx(kept, rel=0.03)
