@@ -1,0 +1,118 @@
+import msgspec
+import numpy as np
+import pytest
+from live_eels.models import FOLDER, shipped
+from live_eels.models.dataset import WINDOW, simulate
+from live_eels.models.graph import Graph, decided, prepare, prepared
+from live_eels.models.lines import CLASSES, shipped_lines
+from live_eels.models.randomise import Domain
+from live_eels.models.train import (
+    PENALTY,
+    RECIPES,
+    Recipe,
+    fit,
+    read_recipe,
+    save,
+    softmax,
+    temperature,
+)
+
+from live_eels.classify import Classifier, ModelError, read_card
+
+ORT = pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def data():
+    return simulate(shipped_lines(), 1600, 4, Domain(mixed=0.0, dose=(100, 3000)))
+
+
+def _recipe(family, **changed):
+    if family not in ("linear-svm", "cosine-svm", "rbf-svm"):
+        pytest.importorskip("torch")
+    return Recipe(name="small", title="t", family=family, epochs=3, components=16, **changed)
+
+
+@pytest.mark.parametrize(
+    "family", ["dense", "convolutional", "linear-svm", "cosine-svm", "rbf-svm"]
+)
+def test_graph_equals_the_trained_model(family, data, tmp_path):
+    recipe = _recipe(family)
+    trained = fit(recipe, data)
+    rule = msgspec.structs.replace(read_card(next(iter(shipped().values()))).rejection)
+    card = save(recipe, b"", trained, data, (0.8, rule, {}), tmp_path)
+    answer = Classifier.load(card).run(data.window, data.element)
+    logits = trained.logits(prepare(data.window)) + data.element @ PENALTY
+    np.testing.assert_allclose(answer["probability"], softmax(logits / 0.8), atol=1e-5)
+    energy = -np.log(np.exp(logits).sum(axis=1))
+    np.testing.assert_allclose(answer["score"], energy, atol=2e-4)
+    if "fraction" in answer:
+        np.testing.assert_allclose(answer["fraction"].sum(axis=1), 1.0, atol=1e-5)
+    assert (answer["probability"].argmax(axis=1) == data.label).mean() > 0.6
+
+
+def test_machine_equals_scikit_learn_calibrated_probabilities(data):
+    from live_eels.models import svm
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+
+    x = prepare(data.window)
+    machine = svm.train_machine("rbf", x, data.label, cost=3.0, components=16, seed=0)
+    seen = machine.seen(x)
+    theirs = CalibratedClassifierCV(FrozenEstimator(machine.trained), method="temperature")
+    theirs.fit(seen, data.label)
+    beta = float(theirs.calibrated_classifiers_[0].calibrators[0].beta_)
+    graph = Graph()
+    name = svm.write_machine(graph, prepared(graph, WINDOW.points), machine)
+    decided(graph, name, np.zeros_like(PENALTY), 1.0 / beta)
+    outputs = {"probability": len(CLASSES), "score": 0}
+    session = ORT.InferenceSession(graph.encode(WINDOW.points, 2, outputs, {}))
+    feed = {"window": data.window, "element": data.element}
+    ours = session.run(["probability"], feed)[0]
+    np.testing.assert_allclose(ours, theirs.predict_proba(seen), atol=1e-5)
+
+
+def test_temperature_is_recovered():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (20_000, 4))
+    p = softmax(logits / 2.0)
+    label = (p.cumsum(axis=1) < rng.random((len(p), 1))).sum(axis=1)
+    assert temperature(logits, label) == pytest.approx(2.0, rel=0.08)
+
+
+def test_same_seed_same_network(data):
+    x = prepare(data.window[:50])
+    first, again = (fit(_recipe("dense", hidden=(16,)), data).logits(x) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda p: p.stem)
+def test_every_recipe_has_its_shipped_model(path):
+    recipe, content = read_recipe(path.stem)
+    assert recipe.name == path.stem
+    import hashlib
+
+    card = read_card(shipped()[recipe.name])
+    assert card.training.recipe_sha256 == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_shipped_models_load_and_label(name):
+    data = simulate(shipped_lines(), 320, 9, Domain(mixed=0.0, none=0.0, dose=(1000, 3000)))
+    classifier = Classifier.load(shipped()[name])
+    label = classifier.decide(classifier.run(data.window, data.element))
+    assert (label == data.label).mean() > 0.8
+    figures = classifier.card.figures
+    assert figures["held_out"]["accuracy"] > 0.8
+    assert figures["simulated"]["accuracy"] > 0.8
+
+
+def test_shipped_models_are_small():
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.onnx")) < 3_000_000
+
+
+def test_not_a_recipe(tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text('name = "a"\ntitle = "t"\nfamily = "forest"\n')
+    with pytest.raises(ModelError, match="family"):
+        read_recipe(path)
