@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import two_phase_scan
 from sklearn.metrics import adjusted_rand_score
 
+from conftest import two_phase_scan
 from live_eels import models
 from live_eels.classify import Classifier
 from live_eels.cluster import ClusterSettings

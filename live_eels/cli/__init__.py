@@ -78,8 +78,9 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    code: Any = 0
     try:
-        cli.main(standalone_mode=False)
+        code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
         _fail("interrupted", 130)
     except click.ClickException as error:
@@ -95,7 +96,7 @@ def main() -> NoReturn:
             )
             raise
         _fail(str(error), code)
-    sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)  # an int is what a command exits with
 
 
 _FAULTS: dict[str, int] = {

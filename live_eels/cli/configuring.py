@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 
 import click
-from rich.table import Table
 
 from live_eels import config as configuration
 from live_eels.cli.options import set_option
@@ -81,11 +80,9 @@ def new(path: Path, source: str, force: bool) -> None:
 def show(path: Path | None, overrides: tuple[str, ...]) -> None:
     """Show every setting as it would hold, and where it comes from."""
     settings = configuration.read(path, overrides, os.environ)
-    table = Table("setting", "value", "from", box=None, padding=(0, 2))
     for name, value, origin in configuration.origins(settings, path, overrides, os.environ):
-        style = None if origin != "default" else "dim"
-        table.add_row(name, json.dumps(value, default=str), origin, style=style)
-    console.print(table)
+        line = f"{name} = {json.dumps(value, default=str)}"
+        click.secho(f"{line:<60s} # {origin}", dim=origin == "default")
 
 
 @config.command()

@@ -47,9 +47,9 @@ def template(source: str = "live_eels") -> str:
 
 _ANALYSIS = """\
 # Maps of your own choice, one [[analysis]] table each; `live-eels config analyses` lists them.
-# [[analysis]]
-# kind = "element"
-# edge = "Mn L"
+#   [[analysis]]
+#   kind = "element"
+#   edge = "Mn L"
 """
 
 
@@ -74,7 +74,7 @@ def _foreign(name: str, kind: Any) -> str:
     for field in msgspec.structs.fields(struct):
         lines += _commented(docs.get(field.name, ""))
         if field.required:
-            lines.append(f"{field.name} = {_EXAMPLES.get(field.name, '0')}    # CHANGE ME")
+            lines.append(f"{field.name} = {_EXAMPLES.get((name, field.name), '0')}    # CHANGE ME")
         else:
             value = field.default if field.default is not msgspec.NODEFAULT else None
             lines.append(f"# {field.name} = {_toml(value)}")
@@ -82,11 +82,12 @@ def _foreign(name: str, kind: Any) -> str:
 
 
 _EXAMPLES = {
-    "navigation": '[{ name = "y", size = 64 }, { name = "x", size = 64 }]',
-    "offset_ev": "400.0",
-    "dispersion_ev": "0.25",
-    "source": '"DETECTOR/SPECTROMETER"',
-    "core": "{ offset_ev = 400.0, dispersion_ev = 0.25 }",
+    ("dectris", "navigation"): '[{ name = "y", size = 64 }, { name = "x", size = 64 }]',
+    ("dectris", "core"): "{ offset_ev = 400.0, dispersion_ev = 0.25 }",
+    ("karabo", "core"): (
+        '{ source = "SPECTROMETER/DETECTOR", key = "spectra", '
+        "offset_ev = 400.0, dispersion_ev = 0.25 }"
+    ),
 }
 
 

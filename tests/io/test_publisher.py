@@ -49,7 +49,7 @@ def subscriber(publisher):
     context = zmq.Context()
     socket = context.socket(zmq.SUB)
     socket.set(zmq.LINGER, 0)
-    socket.set(zmq.RCVTIMEO, 10_000)
+    socket.set(zmq.RCVTIMEO, 60_000)
     socket.set(zmq.SUBSCRIBE, b"")
     socket.connect(publisher.endpoint)
     yield socket
