@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from live_eels import edges
 from live_eels.control import Command, Reply, Status
+from live_eels.io.viewer_message import Differences
 from live_eels.io.viewer_session import Session
 from live_eels.io.viewer_trend import Trend
 from live_eels.spectra import EnergyAxis, MapSnapshot
@@ -174,6 +175,7 @@ class Viewer:
         self.token = token or secrets.token_urlsafe(16)
         self.news = asyncio.Event()
         self.trend = Trend()
+        self.differences = Differences()
         self.sessions: set[Session] = set()
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="viewer")
         self._host, self._port = host, port

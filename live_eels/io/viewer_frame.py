@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from live_eels.io.viewer_message import changed_rows
 from live_eels.spectra import Curve, MapSnapshot, Scan
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ class FrameWriter:
             before = self._sent.get(name)
             if before is values or (want is not None and name not in want and before is not None):
                 continue
-            rows = changed_rows(before, values)
+            rows = self._viewer.differences.rows(before, values)
             self._sent[name] = values
             if rows is None:
                 maps[name] = {"values": len(arrays)}

@@ -11,6 +11,7 @@ offset of each array, counted from the end of the header.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,9 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "i4": np.dtype("<i4"),
 }
 """What the page can read; anything else is refused here rather than misread there."""
+
+Map = NDArray[np.float32]
+Rows = NDArray[np.int32] | None
 
 WHOLE_SHARE = 0.5
 """Above this share of changed rows the whole map is the shorter message."""
@@ -63,6 +67,33 @@ def changed_rows(
     """
     if old is None or old.shape != new.shape or new.ndim < 2:
         return None
-    differs = (old.view(np.uint32) != new.view(np.uint32)).reshape(len(new), -1).any(axis=1)
+    bits = np.uint64 if new.shape[-1] % 2 == 0 else np.uint32  # two at once where they pair
+    differs = (old.view(bits) != new.view(bits)).reshape(len(new), -1).any(axis=1)
     rows = np.flatnonzero(differs).astype(np.int32)
     return None if len(rows) > WHOLE_SHARE * len(new) else rows
+
+
+class Differences:
+    """`changed_rows` of maps that several pages have and are to be sent: found once."""
+
+    def __init__(self, room: int = 256) -> None:
+        self._room = room
+        self._lock = threading.Lock()
+        # The maps are kept beside the answer, so that no other map can get their identity.
+        self._found: dict[tuple[int, int], tuple[Map, Map, Rows]] = {}
+
+    def rows(self, old: Map | None, new: Map) -> Rows:
+        """Rows in which two maps differ; see `changed_rows`."""
+        if old is None:
+            return None
+        key = (id(old), id(new))
+        with self._lock:
+            found = self._found.get(key)
+        if found is not None:
+            return found[2]
+        rows = changed_rows(old, new)
+        with self._lock:
+            self._found[key] = (old, new, rows)
+            while len(self._found) > self._room:
+                del self._found[next(iter(self._found))]
+        return rows

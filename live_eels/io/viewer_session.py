@@ -262,7 +262,7 @@ class Session:
         while True:
             news = self._viewer.news
             snapshot = await self._find(request.scan)
-            key = (None if snapshot is None else id(snapshot), request.scan, request.want)
+            key = (None if snapshot is None else id(snapshot), request.scan)
             until_status = self._status_at_s + STATUS_INTERVAL_S - time.monotonic()
             if key != self._sent_key or request.fresh or until_status <= 0:
                 break

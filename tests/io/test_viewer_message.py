@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from live_eels.io.viewer_message import changed_rows, encode
+from live_eels.io.viewer_message import Differences, changed_rows, encode
 
 
 @pytest.mark.parametrize("header", [{}, {"a": "x"}, {"a": "xy"}, {"ü": [1, 2.5, None]}])
@@ -35,8 +35,9 @@ def test_what_the_page_cannot_read_is_refused():
         encode({}, [np.zeros(3, dtype="c16")])
 
 
-def test_changed_rows():
-    old = np.full((8, 3), np.nan, dtype=np.float32)
+@pytest.mark.parametrize("columns", [3, 4])
+def test_changed_rows(columns):
+    old = np.full((8, columns), np.nan, dtype=np.float32)
     new = old.copy()
     assert changed_rows(old, new).tolist() == []
     new[2, 1] = 0
@@ -47,3 +48,19 @@ def test_changed_rows():
     assert changed_rows(None, new) is None
     assert changed_rows(old[:3], new) is None
     assert changed_rows(old[0], new[0]) is None
+
+
+def test_differences_are_found_once_and_forgotten_in_time():
+    maps = [np.full((9, 4), i, dtype=np.float32) for i in range(6)]
+    maps[1] = maps[0].copy()
+    maps[1][3] = 7
+    differences = Differences(room=3)
+    first = differences.rows(maps[0], maps[1])
+    assert first.tolist() == [3]
+    assert differences.rows(maps[0], maps[1]) is first
+    assert differences.rows(None, maps[1]) is None
+    for other in maps[2:]:
+        assert differences.rows(maps[0], other) is None
+    again = differences.rows(maps[0], maps[1])
+    assert again is not first
+    assert again.tolist() == [3]

@@ -162,8 +162,8 @@ class App {
     document.body.dataset.large = String(now.large);
     document.body.dataset.frozen = String(now.freeze);
     $("frozen").hidden = !now.freeze;
-    if (any("reject", "hidden", "luts", "locked", "logs", "percentile", "rgb")) this.wall.recolourAll();
-    if (any("map", "rgb")) this.wall.arrange();
+    if (any("reject", "hidden", "luts", "locked", "logs", "percentile", "rgb", "ratio")) this.wall.recolourAll();
+    if (any("map", "rgb", "ratio")) this.wall.arrange();
     if (any("cursor", "size", "rois", "pins", "fit", "signal", "scan")) this.asks.update();
     if (any("tab")) this.tabs.show(TABS.some(([k]) => k === now.tab) ? now.tab : "drift");
     if (any("cursor") && now.cursor && this.model.scan) this.announcer.say(this.asks.readout(now.cursor, this.wall.current()));

@@ -3,7 +3,7 @@
 
 import { LUT_NAMES, defaultLut } from "./colour.js";
 import { make } from "./panels.js";
-import { RGB } from "./wall.js";
+import { RATIO, RGB } from "./wall.js";
 
 /** @param {string} label @param {HTMLElement} input */
 function field(label, input) {
@@ -51,13 +51,22 @@ export function colourMenu(box, view, wall, again) {
     }
   }
   rows.push(make("b", "", "RGB of three maps"));
-  const maps = wall.names().filter((n) => n !== RGB && wall.spec(n).kind !== "label");
+  const maps = wall.names().filter((n) => n !== RGB && n !== RATIO && wall.spec(n).kind !== "label");
   const rgb = [0, 1, 2].map((i) => now.rgb[i] ?? "");
   ["red", "green", "blue"].forEach((colour, i) => {
     rows.push(field(colour, select(["", ...maps], rgb[i], (v) => {
       rgb[i] = v;
       if (rgb.every(Boolean)) view.set({ rgb: [...rgb], map: RGB });
       else if (view.now.rgb.length) view.set({ rgb: [] });
+    })));
+  });
+  rows.push(make("b", "", "Ratio of two maps"));
+  const ratio = [0, 1].map((i) => now.ratio[i] ?? "");
+  ["ratio of", "over"].forEach((label, i) => {
+    rows.push(field(label, select(["", ...maps], ratio[i], (v) => {
+      ratio[i] = v;
+      if (ratio.every(Boolean)) view.set({ ratio: [...ratio], map: RATIO });
+      else if (view.now.ratio.length) view.set({ ratio: [] });
     })));
   });
   box.replaceChildren(...rows);

@@ -26,6 +26,7 @@ const CHOICES = {
   opacity: 0.8,
   /** @type {string[]} */ hidden: [],
   /** @type {string[]} */ rgb: [],
+  /** @type {string[]} one map over another */ ratio: [],
   /** @type {Record<string, string>} */ luts: {},
   /** @type {Record<string, [number, number]>} */ locked: {},
   /** @type {string[]} */ logs: [],
@@ -58,7 +59,7 @@ const isRegion = /** @type {Check} */ ((v) => v !== null && typeof v === "object
 const CHECKS = {
   cursor: isPair, pins: listOf(isPair), rois: tableOf(isRegion), fit: isWindow, signal: isWindow, span: isWindow,
   marker: isNumber, size: between(1, 32), reject: between(0, 1), opacity: between(0, 1), percentile: between(0, 20),
-  hidden: listOf(isText), rgb: (v) => listOf(isText)(v) && (v.length === 0 || v.length === 3), luts: tableOf(isText), locked: tableOf(isWindow),
+  hidden: listOf(isText), rgb: (v) => listOf(isText)(v) && (v.length === 0 || v.length === 3), ratio: (v) => listOf(isText)(v) && (v.length === 0 || v.length === 2), luts: tableOf(isText), locked: tableOf(isWindow),
   logs: listOf(isText), traces: listOf(isText), overlays: listOf(isText), scan: isText,
   zoom: (v) => tableOf(isNumber)(v) && between(1, 64)(v.k) && isNumber(v.x) && isNumber(v.y),
   freeze: () => false, large: () => false, log: (v) => typeof v === "boolean" || v === 1,

@@ -11,6 +11,7 @@ import { Tile } from "./tile.js";
 
 export const WINDOW = "window";
 export const RGB = "rgb";
+export const RATIO = "ratio";
 const SMALL_EVERY_MS = 250;
 /** What one looks at later: these follow everything else, in this order. */
 const LAST = [/^loading|^pc/i, /shift/i, /entropy/i, /^p\(/, /error|snr/i];
@@ -26,6 +27,7 @@ export class Wall {
     /** @type {Map<string, Picture>} */ this.pictures = new Map();
     /** @type {Map<string, Tile>} */ this.tiles = new Map();
     /** @type {Float32Array|null} */ this.windowMap = null;
+    /** @type {Float32Array|null} */ this.quotient = null;
     /** @type {import("./view.js").Region|null} */ this.draft = null;
     this.highlight = NaN;
     this.highlightMap = "";
@@ -41,7 +43,7 @@ export class Wall {
   /** Names of all maps that can be shown, in the order of their number keys. */
   names() {
     const { model } = this;
-    const special = [...(this.windowMap ? [WINDOW] : []), ...(this.view.now.rgb.length === 3 ? [RGB] : [])];
+    const special = [...(this.windowMap ? [WINDOW] : []), ...(this.view.now.rgb.length === 3 ? [RGB] : []), ...(this.view.now.ratio.length === 2 ? [RATIO] : [])];
     const first = [model.label, model.counts, model.cluster, model.find(/valence/i), model.confidence];
     const rank = (/** @type {string} */ name) => {
       const at = first.indexOf(name);
@@ -66,11 +68,13 @@ export class Wall {
       return { name, kind: "intensity", unit: "counts", meaning: `${low.toFixed(1)} to ${high.toFixed(1)} eV, ${kind === "signed" ? "above background" : "all counts"}`, classes: [], limits: null };
     }
     if (name === RGB) return { name, kind: "intensity", unit: "", meaning: this.view.now.rgb.join(" · "), classes: [], limits: null };
+    if (name === RATIO) return { name, kind: "intensity", unit: "", meaning: this.view.now.ratio.join(" / "), classes: [], limits: null };
     return this.model.specs.get(name) ?? { name, kind: "intensity", unit: "", meaning: "", classes: [], limits: null };
   }
 
   /** @param {string} name */
   values(name) {
+    if (name === RATIO) return this.quotient ?? undefined;
     return name === WINDOW ? this.windowMap ?? undefined : this.model.maps.get(name);
   }
 
@@ -86,7 +90,15 @@ export class Wall {
     const counts = model.maps.get(model.counts);
     if (counts) this.lost.update(counts, model.status);
     if (this.view.now.rgb.length === 3) this.compose();
+    if (this.view.now.ratio.some((n) => changed.has(n))) this.divide();
     this.arrange();
+  }
+
+  /** One map over another, nothing where the other is not above zero. */
+  divide() {
+    const [over, under] = this.view.now.ratio.map((n) => this.values(n));
+    this.quotient = over && under ? over.map((v, i) => (under[i] > 0 ? v / under[i] : NaN)) : null;
+    if (this.quotient) this.recolour(RATIO, null);
   }
 
   begin() {
@@ -116,6 +128,7 @@ export class Wall {
 
   recolourAll() {
     for (const name of [...this.model.maps.keys(), WINDOW]) this.recolour(name, null);
+    if (this.view.now.ratio.length === 2) this.divide();
     if (this.view.now.rgb.length === 3) this.compose();
   }
 
@@ -176,6 +189,7 @@ export class Wall {
   title(name) {
     if (name === WINDOW) return "energy window";
     if (name === RGB) return "RGB";
+    if (name === RATIO) return this.view.now.ratio.join(" / ");
     return name.replace(/_/g, " ");
   }
 
@@ -211,8 +225,9 @@ export class Wall {
       return null;
     }
     const { model } = this;
-    const rgb = this.current() === RGB ? this.view.now.rgb : [];
-    return [...new Set([this.current(), model.counts, model.confidence, ...rgb])].filter((n) => model.maps.has(n));
+    const { rgb, ratio } = this.view.now;
+    const parts = this.current() === RGB ? rgb : this.current() === RATIO ? ratio : [];
+    return [...new Set([this.current(), model.counts, model.confidence, ...parts])].filter((n) => model.maps.has(n));
   }
 
   /** Draw every tile. */

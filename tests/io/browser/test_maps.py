@@ -191,6 +191,20 @@ def test_three_maps_as_colours(screen, engine):
     assert manganese[1] > iron[1] + 50
 
 
+def test_ratio_of_two_maps(screen, engine):
+    screen.page.locator("#contrast").click()
+    screen.page.get_by_label("ratio of", exact=True).select_option("Fe L2,3")
+    screen.page.get_by_label("over", exact=True).select_option("counts")
+    screen.wait("document.body.dataset.map === 'ratio'")
+    engine.advance(40)
+    screen.shows(2)
+    screen.wait("liveEels.wall.quotient.filter((v) => v === v).length === 23 * 40")
+    values = np.array(screen.js("() => Array.from(liveEels.wall.quotient)"), dtype=float)
+    expected = (engine.truth["Fe L2,3"] / engine.truth["counts"])[: 23 * 40]
+    np.testing.assert_allclose(values[: 23 * 40], expected, rtol=1e-4, atol=1e-6)
+    assert "Fe L2,3 / counts" in screen.text("#big-meaning")
+
+
 def test_the_beam_is_marked_and_its_spectrum_shown_until_one_points(screen, engine):
     assert "newest pixel (21, 39)" in screen.text("#caption")
     engine.advance(25)
