@@ -55,7 +55,6 @@ def test_level_and_slope_do_not_move_the_edge(slope):
 
 
 def test_window_beyond_the_axis_holds_the_end_level():
-    counts, _ = _spectra(np.random.default_rng(4))
     flat = np.full((1, 90), 5.0, np.float32)
     flat[0, 40:46] += 20.0
     border, out, _ = _run(flat, search=(605.0, 614.0))

@@ -38,8 +38,9 @@ def folder(tmp_path, spectra):
         listed.append((s.file, s.label))
     first = spectra[0]
     (tmp_path / "one.msa").write_text(
-        "#FORMAT : EMSA\n#OFFSET : %g\n#XPERCHAN : %g\n#XUNITS : eV\n#DATATYPE : Y\n#SPECTRUM :\n"
-        % (first.axis.offset_ev, first.axis.dispersion_ev)
+        "#FORMAT : EMSA\n"
+        f"#OFFSET : {first.axis.offset_ev:g}\n#XPERCHAN : {first.axis.dispersion_ev:g}\n"
+        "#XUNITS : eV\n#DATATYPE : Y\n#SPECTRUM :\n"
         + "\n".join(f"{v:g}," for v in first.intensity)
         + "\n#ENDOFDATA :\n"
     )

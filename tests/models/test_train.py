@@ -30,7 +30,9 @@ def data():
 def _recipe(family, **changed):
     if family not in ("linear-svm", "cosine-svm", "rbf-svm"):
         pytest.importorskip("torch")
-    return Recipe(name="small", title="t", family=family, epochs=3, components=16, **changed)
+    return Recipe(
+        name="small", title="t", family=family, epochs=30, components=16, cost=3.0, **changed
+    )
 
 
 @pytest.mark.parametrize(
