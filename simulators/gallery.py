@@ -275,7 +275,7 @@ def _draw_map(figure: Any, panel: Any, spec: MapSpec, values: NDArray[np.float32
     panel.set(xticks=[], yticks=[])
     if spec.kind == "label":
         shown = ListedColormap(list(COLOURS[: len(spec.classes)]))
-        shown.set_bad("#222222")
+        panel.set_facecolor("#222222")  # where the beam never was
         panel.imshow(values, cmap=shown, vmin=-0.5, vmax=len(spec.classes) - 0.5)
         for number, name in enumerate(spec.classes):
             if (values == number).any():
