@@ -84,7 +84,8 @@ def make_fit(
 def quick_exp(x: Any) -> Any:
     """Exponential in float32 by plain multiplications, so that loops use vector registers.
 
-    ``(Taylor of exp(x / 64)) ** 64``: right to 1e-5 of the value for ``|x| < 12`` and to 5e-4 at 25.
+    ``(Taylor of exp(x / 64)) ** 64``: right to 1e-5 of the value for ``|x| < 12`` and to 5e-4
+    at 25.
     """
     z = x * np.float32(1.0 / 64.0)
     y = np.float32(1.0) + z * (

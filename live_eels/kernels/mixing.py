@@ -263,7 +263,8 @@ def mix(
     ``references (kind, shift, component, channel)``: those of the pixel's ``kind (pixel,)``
     (its resolution, or the pixel itself where its own low loss is in them) are tried at every
     shift and the one with the least chi-square is kept: ``chosen (pixel,)``.
-    ``coefficients (pixel, component)`` and their ``covariance (pixel, component, component)`` leave the background out;
+    ``coefficients (pixel, component)`` and their ``covariance (pixel, component, component)``
+    leave the background out;
     ``residual (pixel,)`` is the root mean square of what is left, counts. Nan where no
     background can be fitted.
     """

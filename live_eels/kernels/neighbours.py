@@ -71,8 +71,9 @@ def running_median(values: NDArray[np.float64], span: int) -> NDArray[np.float64
 
 
 def drift(positions: NDArray[np.float32], span: int) -> NDArray[np.float32]:
-    """Common movement of edges along the scan: float32 ``(pixel,)``, in the unit of
-    ``positions (pixel, edge)``, 0 where nothing is known.
+    """Common movement of edges along the scan: float32 ``(pixel,)``, 0 where nothing is known.
+
+    In the unit of ``positions (pixel, edge)``.
 
     Each edge's running median less its own median over all pixels says how far that edge has
     moved; the median over edges says how far the axis has: a chemical shift moves one edge in

@@ -43,7 +43,8 @@ def prepare_low(
 ) -> None:
     """Correct low-loss rows and bring the zero-loss peak to channel ``zero``.
 
-    It is looked for among channels ``search``. ``aligned (pixel, channel)``; ``shift`` and ``width (pixel,)`` in
+    It is looked for among channels ``search``. ``aligned (pixel, channel)``; ``shift`` and
+    ``width (pixel,)`` in
     channels, 0 and nan with flag NO_ZLP where no peak is found.
     """
     for p in prange(raw.shape[0]):
