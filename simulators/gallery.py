@@ -40,7 +40,9 @@ STANDARDS = ("MnO", "Mn3O4", "Mn2O3", "MnO2", "FeO", "Fe3O4", "Fe2O3", "SrTiO3")
 DOSES = (0.02, 0.2, 2.0)
 RESOLUTIONS_EV = (0.3, 1.0)
 MAPS = ("phase", "label", "valence", "thickness", "shift_ev", "counts")
-COLOURS = ("#88CCEE", "#3D7EBF", "#3A2FB0", "#F0E442", "#D55E00", "#9a9a9a", "#444444")
+COLOURS = (
+    "#88CCEE", "#3D7EBF", "#3A2FB0", "#F0E442", "#D55E00", "#9a9a9a", "#1b9e77", "#444444",
+)  # fmt: skip
 COMPARED = (("Mn2+", "MnO", "MnO"), ("Mn3+", "Mn2O3", "LaMnO3"), ("Mn4+", "MnO2", "SrMnO3"))
 
 
