@@ -31,6 +31,10 @@ BEFORE_EV = 2.0
 AFTER_EV = 8.0
 """An L3 edge is looked for no nearer than this to the start and the end of the axis, eV."""
 
+EDGE_OVER_NOISE = 6.0
+"""Length of a denoised edge over the noise of one channel from which there is an edge; what
+noise alone leaves in half a dozen components has a length of 1 to 5."""
+
 
 class ModelError(ValueError):
     """A model that cannot be used: broken, not the card's, or not for this energy axis."""
@@ -283,6 +287,7 @@ class Classifier:
         self._check()
         valence = [np.nan if c.valence is None else c.valence for c in card.classes]
         self._states = np.isfinite(valence)
+        self._none = next((i for i, c in enumerate(card.classes) if c.element is None), -1)
         self._valence = np.where(self._states, valence, 0.0).astype(np.float32)
 
     @classmethod
@@ -338,7 +343,9 @@ class Classifier:
         values = self._session.run(self._outputs, {"window": window, "element": element})
         return dict(zip(self._outputs, values, strict=True))
 
-    def predict(self, counts: NDArray[Any], axis: EnergyAxis) -> Labels:
+    def predict(
+        self, counts: NDArray[Any], axis: EnergyAxis, noise: NDArray[np.float32] | None = None
+    ) -> Labels:
         """Label each spectrum; learns nothing.
 
         Parameters
@@ -348,6 +355,10 @@ class Classifier:
             nan or inf is rejected.
         axis
             Its energy axis; may be wrong by as much as the card's ``within_ev``.
+        noise
+            Of denoised spectra: standard deviation of a channel of the measured spectrum each
+            came from, ``(pixel,)``. Where nothing rises `EDGE_OVER_NOISE` above it the answer
+            is "none", whatever the shape: denoised noise looks like other pixels' edges.
         """
         n = len(counts)
         if counts.ndim != 2 or counts.shape[1] != axis.size:
@@ -361,10 +372,25 @@ class Classifier:
             window = np.where(sound[:, None], window, np.float32(0))
         answer = self.run(window, element)
         label = self.decide(answer)
+        if noise is not None:
+            unseen = self._strength(window, axis) < EDGE_OVER_NOISE * noise
+            label[unseen] = self._none
+            if self._none >= 0:
+                answer["probability"][unseen] = np.eye(len(self._valence), dtype=np.float32)[
+                    self._none
+                ]
         label[~sound] = -1
         valence = self.mean_valence(answer)
         valence[(label < 0) | ~self._states[label]] = np.nan
         return Labels(label, answer["probability"], valence)
+
+    def _strength(self, window: NDArray[np.float32], axis: EnergyAxis) -> NDArray[np.floating[Any]]:
+        """Length of what the window holds beyond level and slope, in counts of one channel."""
+        x = np.linspace(-1.0, 1.0, window.shape[1], dtype=np.float32)
+        slope = (window @ x) / (x @ x)  # the window's mean is gone already
+        flat = window - slope[:, None] * x
+        points_per_channel = axis.dispersion_ev / self.card.window.dispersion_ev
+        return np.asarray(np.linalg.norm(flat, axis=1) / np.sqrt(points_per_channel))
 
     def decide(self, answer: Mapping[str, NDArray[np.float32]]) -> NDArray[np.int16]:
         """Pick the most probable class, or -1 where the card's limits reject, ``(n,)``."""
@@ -373,8 +399,9 @@ class Classifier:
         return np.where(kept, probability.argmax(axis=1), -1).astype(np.int16)
 
     def mean_valence(self, answer: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Average the valences by the states' fractions, or by their odds where the model gives
-        no fractions; float32 ``(n,)``.
+        """Average the valences by the states' fractions, float32 ``(n,)``.
+
+        By the odds of the states where the model gives no fractions.
         """
         share = answer.get("fraction", answer["probability"])
         with np.errstate(invalid="ignore", divide="ignore"):

@@ -329,7 +329,11 @@ class Pipeline:
             if source == "cluster":
                 means = self._cluster_loadings()
                 use = np.where((cluster >= 0)[:, None], means[np.maximum(cluster, 0)], use)
-            labels = self.classifier.predict(use @ self.pca.factors[:n], axis)
+            denoised = use @ self.pca.factors[:n]
+            noise = None
+            if source == "denoised":
+                noise = (prepared.counts[:, self.window] - denoised).std(axis=1)
+            labels = self.classifier.predict(denoised, axis, noise)
         probability = labels.probability
         maps: Values = {
             "label": labels.label.astype(np.float32),

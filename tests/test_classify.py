@@ -64,6 +64,28 @@ def test_wrong_energy_axis_changes_nothing(classifier, drawn, shift_ev):
     assert (again.label == first.label).mean() > 0.95
 
 
+def test_denoised_spectra_below_the_noise_have_no_edge(classifier, drawn):
+    """Noise seen through the components of other pixels looks like their edges."""
+    rng = np.random.default_rng(3)
+    edges = np.stack([g.counts[0] for g in drawn if g.axis == drawn[0].axis] + [*drawn[0].counts])
+    factors = np.linalg.svd(edges, full_matrices=False)[2][:5]
+    measured = rng.poisson(20.0, (400, drawn[0].axis.size)).astype(np.float32)
+    level = np.full((400, drawn[0].axis.size), 20.0, np.float32)
+    denoised = (level + (measured - level) @ factors.T @ factors).astype(np.float32)
+    noise = (measured - denoised).std(axis=1)
+    none = CLASSES.index("none")
+    blind = classifier.predict(denoised, drawn[0].axis)
+    assert (blind.label != none).mean() > 0.1
+    found = classifier.predict(denoised, drawn[0].axis, noise)
+    assert (found.label == none).mean() > 0.99
+    np.testing.assert_array_equal(found.probability[:, none] == 1.0, found.label == none)
+    clear = np.full(len(drawn[0].counts), 1e-6, np.float32)
+    seen = classifier.predict(drawn[0].counts, drawn[0].axis, clear)
+    np.testing.assert_array_equal(
+        seen.label, classifier.predict(drawn[0].counts, drawn[0].axis).label
+    )
+
+
 def test_chunks_of_any_size_agree(classifier, drawn):
     group = drawn[1]
     whole = classifier.predict(group.counts, group.axis)
