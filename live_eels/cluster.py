@@ -37,6 +37,9 @@ from live_eels.kernels.lloyd import (
     settle,
 )
 
+SKETCH = 1024
+"""Fresh starts are tried on so many pixels of the reservoir; only a likelier one sees all."""
+
 FAINT = 0.1
 """A pixel is faint when its counts leave its composition uncertain by this much. Faint pixels
 are not blown up to the size of bright ones; dark ones gather near zero."""
@@ -84,8 +87,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     min_pixels: Annotated[int, Meta(ge=2)] = 12
     separation: Annotated[float, Meta(gt=0)] = 4.0
     outlier_sigma: Annotated[float, Meta(ge=0)] = 6.0
-    reservoir_pixels: Annotated[int, Meta(ge=256)] = 8192
-    growth: Annotated[float, Meta(gt=0, le=4)] = 0.25
+    reservoir_pixels: Annotated[int, Meta(ge=256)] = 4096
+    growth: Annotated[float, Meta(gt=0, le=4)] = 0.5
     neighbour_coupling: Annotated[float, Meta(ge=0)] = 0.0
 
 
@@ -231,6 +234,7 @@ class OnlineKMeans:
         if self._rows is not None:
             self._rows = self._rows @ rotation + offset
         label = self._reservoir_labels()
+        more = components is not None and components != self._components
         if factors is not None:
             self._factors = np.array(factors, np.float32)
             mean = np.abs(self._factors[0])
@@ -243,7 +247,9 @@ class OnlineKMeans:
         self._measure_noise()
         if label is not None:
             self._take(moments(*self._features(self._reservoir), label, len(self.centres)))
-        self._refit()
+            self.centres_version += 1
+        if label is None or more:  # a new component may tell apart what was one
+            self._refit()
 
     def merge(self, other: OnlineKMeans) -> None:
         """Take over what another learner has seen, in the same basis; numbers stay ours."""
@@ -415,23 +421,28 @@ class OnlineKMeans:
 
     def _fixed(self, values: Values, variance: Values, k: int) -> NDArray[np.int16]:
         """Settle with ``k`` clusters; start over where a fresh start is clearly likelier."""
-        rng = np.random.default_rng(self._seed)
         k = min(k, len(values))
         now, before, best = self._now(values.shape[1]), None, np.inf
-        label = np.zeros(len(values), np.int16)
         if now is not None:
-            label, misfit = settle(values, variance, now)
-            before = label
-            if len(np.unique(label)) == k:
+            before, misfit = settle(values, variance, now)
+            if len(np.unique(before)) == k:
                 best = misfit - 0.02 * len(values)
+        start = self._fresh_start(values, variance, k)
+        fresh, misfit = settle(values, variance, start)
+        if before is None:
+            return fresh
+        return matched(fresh, before) if misfit < best else before
+
+    def _fresh_start(self, values: Values, variance: Values, k: int) -> Clusters:
+        """Give the best of some starts on a few of the pixels."""
+        rng = np.random.default_rng(self._seed)
+        every = max(1, len(values) // max(SKETCH, 16 * k))
+        values, variance = values[::every], variance[::every]
         starts = [far_apart(values, variance, k, rng) for _ in range(3)]
         starts.append(one_by_one(values, variance, k))
-        for start in starts:
-            fresh, misfit = settle(values, variance, start)
-            if misfit < best:
-                best = misfit
-                label = fresh if before is None else matched(fresh, before)
-        return label
+        settled = [settle(values, variance, start) for start in starts]
+        label, _ = min(settled, key=lambda one: one[1])
+        return moments(values, variance, label, k)
 
     def _free(self, values: Values, variance: Values) -> NDArray[np.int16]:
         """Settle, split what falls in two, then merge what does not stand apart."""

@@ -72,8 +72,24 @@ def project(
     projection : float32 ``(component, channel)``
     out : float32 ``(pixel, component)``
     """
+    fours = projection.shape[0] // 4 * 4
     for i in range(x.shape[0]):
-        for k in range(projection.shape[0]):
+        for k in range(0, fours, 4):  # each channel of the spectrum is loaded once for four
+            a = np.float32(0.0)
+            b = np.float32(0.0)
+            c = np.float32(0.0)
+            d = np.float32(0.0)
+            for j in range(x.shape[1]):
+                value = x[i, j]
+                a += value * projection[k, j]
+                b += value * projection[k + 1, j]
+                c += value * projection[k + 2, j]
+                d += value * projection[k + 3, j]
+            out[i, k] = a
+            out[i, k + 1] = b
+            out[i, k + 2] = c
+            out[i, k + 3] = d
+        for k in range(fours, projection.shape[0]):
             total = np.float32(0.0)
             for j in range(x.shape[1]):
                 total += x[i, j] * projection[k, j]
