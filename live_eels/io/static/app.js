@@ -140,7 +140,9 @@ class App {
     if (scan !== this.model.scan?.id) this.asks.forget();
     this.wall.update(changed);
     this.asks.update();
-    this.redraw("maps", "status", "side");
+    // Most frames bring the large map only; the small ones are painted when theirs came.
+    const large = [...changed.keys()].every((name) => this.wall.large.has(name));
+    this.redraw(large ? "large" : "maps", "status", "side");
   }
 
   /** Ask for the next frame. While frozen only counters are wanted, and then everything. */
@@ -207,8 +209,8 @@ class App {
     const { dirty } = this;
     this.dirty = new Set();
     if (dirty.has("status")) this.showStatus();
-    if (dirty.has("maps")) {
-      this.wall.paint();
+    if (dirty.has("maps") || dirty.has("large")) {
+      this.wall.paint(dirty.has("maps"));
       this.notePainted();
     }
     if (dirty.has("spectra")) this.showSpectra();

@@ -224,16 +224,22 @@ export class Wall {
       this.smallAt = now;
       return null;
     }
+    return [...this.large];
+  }
+
+  /** The maps of which the large tile is made. */
+  get large() {
     const { model } = this;
     const { rgb, ratio } = this.view.now;
     const parts = this.current() === RGB ? rgb : this.current() === RATIO ? ratio : [];
-    return [...new Set([this.current(), model.counts, model.confidence, ...parts])].filter((n) => model.maps.has(n));
+    return new Set([this.current(), model.counts, model.confidence, ...parts].filter((n) => model.maps.has(n)));
   }
 
-  /** Draw every tile. */
-  paint() {
+  /** Draw the large tile, or all. @param {boolean} all */
+  paint(all) {
     if (!this.model.scan) return;
     for (const [key, tile] of this.tiles) {
+      if (!all && tile.canvas !== this.big) continue;
       if (tile.canvas.offsetParent === null) continue;
       tile.paint(this.scene(key.replace(/^small /, ""), !key.startsWith("small ")));
     }

@@ -37,7 +37,7 @@ class Screen:
         self.page, self.url = page, url
         self.errors, self.outside, self.sent = [], [], []
         origin = url.split("/?")[0]
-        page.set_default_timeout(8000)
+        page.set_default_timeout(20_000)
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda r: self._request(r.url, origin))
