@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -73,10 +74,18 @@ class AnalyseThread:
         self._commands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._sessions: list[Session] = []
         self._snapshot_due_s = 0.0
+        self._kernels: AbstractContextManager[Any] = nullcontext()
         self._stale: Session | None = None
 
-    def run(self) -> None:
-        """Analyse until the inbox is closed and nothing is owed."""
+    def run(self, kernels: AbstractContextManager[Any] | None = None) -> None:
+        """Analyse until the inbox is closed and nothing is owed.
+
+        Parameters
+        ----------
+        kernels
+            Held while parallel kernels run.
+        """
+        self._kernels = kernels or nullcontext()
         open_ = True
         while open_ or self._work_waits():
             try:
@@ -155,7 +164,8 @@ class AnalyseThread:
         pipeline, board = session.pipeline, session.board
         assert pipeline is not None
         assert board is not None
-        result = pipeline.process(chunk, learn=learn)
+        with self._kernels:
+            result = pipeline.process(chunk, learn=learn)
         if learn:
             session.analysed += len(chunk.pixels)
             session.last_shift_ev = float(result.maps["shift"][-1])
@@ -245,8 +255,13 @@ class AnalyseThread:
         self._on_finished(session)
 
     def _interruptible(self, results: Iterable[ChunkResult]) -> Iterator[ChunkResult]:
-        for result in results:
+        iterator = iter(results)
+        while True:
             self._obey()
+            with self._kernels:
+                result = next(iterator, None)
+            if result is None:
+                return
             yield result
 
     def _close_recording(self, session: Session, end: ScanEnd) -> None:

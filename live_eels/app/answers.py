@@ -1,10 +1,11 @@
 """Spectra for the page: read from the recording and processed as the pipeline does it.
 
-Runs on the viewer's threads, never on the analyse thread, so it uses serial kernels only.
+Runs on the viewer's threads, never on the analyse thread.
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -22,9 +23,17 @@ MAX_PIXELS = 4096
 
 
 def spectrum_answer(
-    session: Session, settings: PreprocessSettings, pixels: NDArray[np.int64]
+    session: Session,
+    settings: PreprocessSettings,
+    pixels: NDArray[np.int64],
+    kernels: AbstractContextManager[Any],
 ) -> SpectrumAnswer:
     """Average spectra of a scan.
+
+    Parameters
+    ----------
+    kernels
+        Held while parallel kernels run.
 
     Raises
     ------
@@ -47,7 +56,8 @@ def spectrum_answer(
     raw = recorder.read(seen)
     low = recorder.read(seen, "low") if scan.low else None
     preprocessor = _preprocessor(session, settings)
-    prepared = preprocessor.process(Chunk(scan, seen, raw, low))
+    with kernels:
+        prepared = preprocessor.process(Chunk(scan, seen, raw, low))
     n = len(seen)
     window = prepared.window
     background = np.full(prepared.axis.size, np.nan, np.float32)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from live_eels.control import Command, Ok, Refused, Reply, Status
 from live_eels.io.publisher import Publisher
 from live_eels.io.sockets import Receiver
 from live_eels.io.viewer import SpectrumAnswer
+from live_eels.kernels import many_threads_may_call
 from live_eels.pipeline import Pipeline
 from live_eels.spectra import MapSnapshot, Scan
 
@@ -72,6 +74,8 @@ class Engine:
         self.failure: BaseException | None = None
         self.ended = threading.Event()
         self.finished_scans = 0
+        # Held by whoever runs parallel kernels; free for all where numba's layer allows that.
+        self.kernels: AbstractContextManager[Any] = threading.Lock()
         self._listeners: list[Callable[[Session], None]] = []
         self.models = ModelFinder(config.classify.model)
         analyses.load(config.analysis)  # a wrong table is refused now, not when a scan comes
@@ -141,8 +145,11 @@ class Engine:
     def _analyse(self) -> None:
         try:
             with one_blas_thread():
-                warm_up(self.config, self.models)
-                self.analyse.run()
+                with self.kernels:
+                    warm_up(self.config, self.models)
+                if many_threads_may_call():
+                    self.kernels = nullcontext()
+                self.analyse.run(self.kernels)
         finally:
             if self.publisher is not None:
                 self.publisher.close()
@@ -242,7 +249,8 @@ class Engine:
 
     def spectrum(self, pixels: NDArray[np.int64], scan_id: str | None = None) -> SpectrumAnswer:
         """Mean spectrum of some pixels, raw and processed."""
-        return spectrum_answer(self._session(scan_id), self.config.preprocess, pixels)
+        session = self._session(scan_id)
+        return spectrum_answer(session, self.config.preprocess, pixels, self.kernels)
 
     def window_map(
         self,

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from numba import njit
+from numba import njit, threading_layer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -37,3 +37,12 @@ def jit(function: F) -> F:
 def pjit(function: F) -> F:
     """Compile a kernel whose ``prange`` loops run over pixels; analyse thread only."""
     return njit(parallel=True, **_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def many_threads_may_call() -> bool:
+    """Whether parallel kernels may run on two threads at once (known after the first one ran).
+
+    numba's OpenMP and TBB layers allow it; its built-in one, which is what a plain install on
+    macOS has, aborts the process.
+    """
+    return threading_layer() in ("omp", "tbb")
