@@ -83,6 +83,7 @@ def measured(monkeypatch):
         return fake(spectra_per_s=38_000.4 + 1000 * len(asked))
 
     monkeypatch.setattr(bench, "measure", measure)
+    monkeypatch.setattr(bench.psutil, "cpu_percent", lambda interval: 3.0)
     monkeypatch.setattr(bench, "template", lambda path, channels, dual: None)
     return asked
 
@@ -114,6 +115,12 @@ def test_report_is_words_a_user_acts_on(measured):
     assert "dwell time of 0.0256 ms" in text
     assert "3.2 ms (median), 9.9 ms (99 %)" in text
     assert "slowest stage is decompose" in text
+
+
+def test_a_busy_computer_is_said(monkeypatch, measured):
+    assert "Other programs" not in bench.report(bench.bench(quick=True))
+    monkeypatch.setattr(bench.psutil, "cpu_percent", lambda interval: 80.0)
+    assert "Other programs took 80 %" in bench.report(bench.bench(quick=True))
 
 
 def test_losses_void_the_figures(monkeypatch, measured):

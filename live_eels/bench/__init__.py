@@ -26,6 +26,7 @@ from live_eels.bench.load import template
 SPECTRA_PER_MESSAGE = 64
 LATENCY_RATE = 1000.0
 LATENCY_SIDE = 256
+BUSY_PERCENT = 15.0
 PACKAGES = ("numpy", "numba", "h5py", "onnxruntime", "pyzmq", "scikit-learn")
 
 Say = Callable[[str], None]
@@ -57,6 +58,7 @@ def bench(
         Rates in spectra/s, latencies in ms; the keys are those of ``report``.
     """
     seconds, again, side = (3.0, 1, 512) if quick else (20.0, 3, 1024)
+    busy = psutil.cpu_percent(interval=0.5)
     with tempfile.TemporaryDirectory(prefix="live_eels_bench_", dir=folder) as place:
         spectra = Path(place) / "spectra.npz"
         say("simulating spectra")
@@ -84,7 +86,10 @@ def bench(
         if not quick:
             template(spectra, channels, dual=True)
             dual = runs("pairs of core and low loss, recording", record=True, **chunked)
-    return _result(quick, channels, recording, plain, single, paced, dual) | {"scan": [side, side]}
+    return _result(quick, channels, recording, plain, single, paced, dual) | {
+        "scan": [side, side],
+        "busy_before_percent": busy,
+    }
 
 
 def _result(
@@ -187,6 +192,11 @@ def report(result: dict[str, Any]) -> str:
     lines.append(
         f"  The sender ran here too and took {result['sender_cpu_share']:.0%} of one core."
     )
+    if result["busy_before_percent"] > BUSY_PERCENT:
+        lines.append(
+            f"  Other programs took {result['busy_before_percent']:.0f} % of the processor before "
+            "it began: close them and measure again, these figures are too low."
+        )
     return "\n".join(lines)
 
 
