@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-
 from live_eels.models.dataset import ELEMENTS, WINDOW, Dataset, preparation
 from live_eels.models.graph import prepare
 from live_eels.models.lines import CLASSES, L3_EV, LineSet, shipped_lines

@@ -1,5 +1,4 @@
 import pytest
-
 from live_eels.models.lines import CLASSES
 
 pytest.importorskip("torch")
