@@ -8,7 +8,7 @@ with the final ones (``settle``). So the live result of a scan is the result of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -92,6 +92,8 @@ class Pipeline:
         self.spectra_done = 0
         self.spikes_found = 0
         self._clock = clock
+        self._held: dict[str, MapSpec] = {}
+        self._held_curves: dict[str, Curve] = {}
         self.classifier: Classifier | None = None
         self.elements: tuple[str, ...] = ()
         self.source = source
@@ -145,6 +147,11 @@ class Pipeline:
         others = [a for a in self._extra if not names & {spec.name for spec in a.specs}]
         self._start_extra([*others, analysis])
 
+    def hold(self, specs: Iterable[MapSpec], curves: Mapping[str, Curve]) -> None:
+        """Keep maps and curves that were made elsewhere, as they are, beside its own."""
+        self._held |= {spec.name: spec for spec in specs}
+        self._held_curves |= curves
+
     def set_clusters(self, clusters: int | None) -> None:
         """Use so many clusters, or let the scan choose: the learner starts anew on loadings."""
         self._cluster = msgspec.structs.replace(self._cluster, clusters=clusters)
@@ -173,6 +180,8 @@ class Pipeline:
             MapSpec("counts", unit="counts", meaning="total counts of the core loss"),
             MapSpec("shift", "signed", "eV", "energy added to align the spectrum"),
             MapSpec("flags", "intensity", "", "quality flags as a sum of bits"),
+            MapSpec("background fit", "intensity", "", "reduced chi-square of the background"),
+            MapSpec("ZLP width", "intensity", "eV", "full width of the zero-loss peak"),
             MapSpec(
                 "cluster", "label", "", "k-means cluster of the loadings, -1 where like none",
                 tuple(f"cluster {i + 1}" for i in range(len(self.kmeans.centres))),
@@ -193,7 +202,7 @@ class Pipeline:
             MapSpec(f"loading {i + 1}", "signed", "", f"loading of principal component {i + 1}")
             for i in range(self.components)
         ]
-        return specs + list(self.extra.specs)
+        return [*specs, *self.extra.specs, *self._held.values()]
 
     @property
     def scree(self) -> NDArray[np.float32] | None:
@@ -208,7 +217,7 @@ class Pipeline:
     def curves(self) -> dict[str, Curve]:
         """Factors and cluster means on the analysis window."""
         if not self.components:
-            return {}
+            return dict(self._held_curves)
         axis = self.axis.cropped(self.window)
         names = tuple(f"component {i + 1}" for i in range(self.components))
         curves = {"factors": Curve(axis, self.pca.factors[: self.components], names)}
@@ -216,7 +225,7 @@ class Pipeline:
             means = self._cluster_loadings() @ self.pca.factors[: self.components]
             labels = tuple(f"cluster {i + 1}" for i in range(len(means)))
             curves["cluster means"] = Curve(axis, means, labels)
-        return curves
+        return curves | self._held_curves
 
     # What happens to a chunk
 
@@ -244,7 +253,7 @@ class Pipeline:
             self._since_turn.append(chunk.pixels)
         with self._timed("cluster"):
             cluster = self.kmeans.predict(loadings)
-        maps: Values = {
+        maps: Values = _quality(prepared) | {
             "counts": prepared.counts.sum(axis=1),
             "shift": prepared.shift_ev,
             "flags": prepared.flags.astype(np.float32),
@@ -327,8 +336,8 @@ class Pipeline:
             n = self.components
             use = loadings[:, :n]
             if source == "cluster":
-                means = self._cluster_loadings()
-                use = np.where((cluster >= 0)[:, None], means[np.maximum(cluster, 0)], use)
+                shapes = self._cluster_shapes()
+                use = np.where((cluster >= 0)[:, None], shapes[np.maximum(cluster, 0)], use)
             denoised = use @ self.pca.factors[:n]
             noise = None
             if source == "denoised":
@@ -365,6 +374,16 @@ class Pipeline:
         if source == "cluster" and not self.kmeans.clusters:
             source = "denoised"
         return source, axis
+
+    def _cluster_shapes(self) -> NDArray[np.float32]:
+        """Loadings of each cluster's spectrum, up to a factor, ``(cluster, component)``.
+
+        The centres are that, and do not depend on which pixels were looked at so far; only
+        where slopes are compared they are not, and the pixels' mean has to serve.
+        """
+        if self._cluster.normalise == "derivative":
+            return self._cluster_loadings()
+        return self.kmeans.centres
 
     def _cluster_loadings(self) -> NDArray[np.float32]:
         """Mean loadings of each cluster, float32 ``(cluster, component)``; nan where none."""
@@ -435,6 +454,16 @@ class Pipeline:
         start = self._clock()
         yield
         self.stage_seconds[stage] += self._clock() - start
+
+
+def _quality(prepared: Prepared) -> Values:
+    """How well background and zero-loss peak were found; nan where there is none."""
+    unknown = np.full(len(prepared.pixels), np.nan, np.float32)
+    fit, width = prepared.fit_quality, prepared.zlp_width_ev
+    return {
+        "background fit": unknown if fit is None else fit,
+        "ZLP width": unknown if width is None else width,
+    }
 
 
 def _cluster_map(cluster: NDArray[np.int16]) -> NDArray[np.float32]:

@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from numba import njit, threading_layer
+from numba import njit
+from numba.np.ufunc.parallel import threading_layer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,4 +46,4 @@ def many_threads_may_call() -> bool:
     numba's OpenMP and TBB layers allow it; its built-in one, which is what a plain install on
     macOS has, aborts the process.
     """
-    return threading_layer() in ("omp", "tbb")
+    return str(threading_layer()) in ("omp", "tbb")
