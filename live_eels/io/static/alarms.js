@@ -92,7 +92,8 @@ export class Alarms {
 
   show() {
     const now = performance.now();
-    const loud = [...this.active.values()].filter((a) => (this.quiet.get(a.key) ?? 0) < now);
+    // The newest first: it is what just happened.
+    const loud = [...this.active.values()].reverse().filter((a) => (this.quiet.get(a.key) ?? 0) < now);
     const worst = loud.find((a) => a.level === "bad") ?? loud[0];
     this.line.hidden = !worst;
     const text = worst ? worst.text + (loud.length > 1 ? `  (and ${loud.length - 1} more: see log)` : "") : "";

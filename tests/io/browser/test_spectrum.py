@@ -134,7 +134,11 @@ def test_windows_make_a_map_of_iron_only(screen, engine):
     last = screen.now("signal")[1]
     screen.page.keyboard.press("ArrowLeft")
     assert screen.now("signal")[1] == pytest.approx(last - 0.5)
-    assert handle.get_attribute("aria-valuenow") == f"{screen.now('signal')[1]:.1f}"
+    shown = f"{screen.now('signal')[1]:.1f}"
+    name = "[aria-label='Signal to, eV']"
+    screen.wait(
+        "([n, v]) => document.querySelector(n).getAttribute('aria-valuenow') === v", [name, shown]
+    )
 
 
 def rounded(window):

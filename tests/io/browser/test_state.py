@@ -78,6 +78,8 @@ def test_one_fault_one_alarm(screen, served, engine):
 
 
 def test_snoozed_alarm_comes_back(screen, engine):
+    engine.truth["shift"] = engine.truth["shift"] * 0  # no jump
+    engine.advance(40)
     engine.status_changes = {"saturated": 4}
     screen.wait("document.querySelector('#alarm').textContent.includes('saturated')")
     screen.page.locator("#alarm").get_by_role("button", name="snooze").click()
