@@ -191,7 +191,7 @@ class OnlineKMeans:
 
     def _move(self, rows: NDArray[np.float32]) -> None:
         """Move the centres by the rows of one block."""
-        values, variance = self._features(rows)
+        values, variance = self.features(rows)
         label, _ = self._nearest(values, variance)
         sums, mass = np.zeros(self.centres.shape), np.zeros(len(self.centres))
         gather(values, variance, self.spread, label, sums, mass)
@@ -246,7 +246,7 @@ class OnlineKMeans:
         self._reservoir = self._reservoir @ rotation + offset
         self._measure_noise()
         if label is not None:
-            self._take(moments(*self._features(self._reservoir), label, len(self.centres)))
+            self._take(moments(*self.features(self._reservoir), label, len(self.centres)))
             self.centres_version += 1
         if label is None or more:  # a new component may tell apart what was one
             self._refit()
@@ -275,7 +275,7 @@ class OnlineKMeans:
 
     # ---- comparing ------------------------------------------------------------------
 
-    def _features(self, loadings: NDArray[np.float32]) -> tuple[Values, Values]:
+    def features(self, loadings: NDArray[np.float32]) -> tuple[Values, Values]:
         """Make loadings comparable, as `ClusterSettings.normalise` says.
 
         Returns
@@ -354,7 +354,7 @@ class OnlineKMeans:
         int16 ``(pixel,)``
             -1 for outliers, -2 where nothing can be said (a nan, no counts, no centres yet).
         """
-        label, distance = self._nearest(*self._features(np.asarray(loadings, np.float32)))
+        label, distance = self._nearest(*self.features(np.asarray(loadings, np.float32)))
         if self.settings.outlier_sigma > 0:
             label[(label >= 0) & (distance > self.settings.outlier_sigma**2)] = OUTLIER
         return label
@@ -376,7 +376,7 @@ class OnlineKMeans:
         coupling = self.settings.neighbour_coupling
         if coupling == 0 or not self.clusters:
             return label
-        values, variance = self._features(np.asarray(loadings, np.float32))
+        values, variance = self.features(np.asarray(loadings, np.float32))
         allowed = self.spread + variance[:, None]
         step = values[:, None, :] - self.centres
         cost = np.einsum("pkf,pkf->pk", step, step) / allowed + values.shape[1] * np.log(allowed)
@@ -399,13 +399,13 @@ class OnlineKMeans:
     def _reservoir_labels(self) -> NDArray[np.int16] | None:
         if self._reservoir is None or not self.clusters:
             return None
-        return self._nearest(*self._features(self._reservoir))[0]
+        return self._nearest(*self.features(self._reservoir))[0]
 
     def _refit(self) -> None:
         """Settle on the reservoir; split, merge, revive; keep numbers."""
         self._next_refit = self._absorbed + max(int(self._absorbed * self.settings.growth), 16)
         self._measure_noise()
-        values, variance = self._features(self._reservoir_or_none())
+        values, variance = self.features(self._reservoir_or_none())
         known = np.isfinite(values).all(axis=1) & np.isfinite(variance)
         if not known.any():
             return

@@ -1,6 +1,7 @@
 """Online k-means: the exam of all learners, and what the microscopist sees of it."""
 
 import copy
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -172,12 +173,7 @@ def watched(x, config=None, chunk=64):
 def changes(maps):
     """Share of the pixels on each map that look different on the next, after a fifth."""
     shown = maps[len(maps) // 5 :]
-    return np.array(
-        [
-            np.mean(late[: len(early)] != early)
-            for early, late in zip(shown[:-1], shown[1:], strict=True)
-        ]
-    )
+    return np.array([np.mean(late[: len(early)] != early) for early, late in pairwise(shown)])
 
 
 @pytest.mark.parametrize("edge_counts", [300, 2000])

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -28,6 +28,7 @@ from live_eels.app.pipelines import ModelFinder, make_pipeline, one_blas_thread,
 from live_eels.app.queues import Edge
 from live_eels.app.receive import Decode, Item, ReceiveThread
 from live_eels.app.record import RecordThread
+from live_eels.app.refining import Refining
 from live_eels.app.session import Session
 from live_eels.app.status import StatusMaker
 from live_eels.app.windows import window_map
@@ -40,6 +41,9 @@ from live_eels.io.viewer import SpectrumAnswer
 from live_eels.kernels import many_threads_may_call
 from live_eels.pipeline import Pipeline
 from live_eels.spectra import MapSnapshot, Scan
+
+if TYPE_CHECKING:
+    from live_eels.refine import Refined
 
 HISTORY = 32
 """Scans that are remembered with their last maps."""
@@ -72,6 +76,7 @@ class Engine:
         self.sessions: list[Session] = []
         self.keep = config.record.keep
         self.failure: BaseException | None = None
+        self.refining: Refining | None = None
         self.ended = threading.Event()
         self.finished_scans = 0
         # Held by whoever runs parallel kernels; free for all where numba's layer allows that.
@@ -151,6 +156,8 @@ class Engine:
                     self.kernels = nullcontext()
                 self.analyse.run(self.kernels)
         finally:
+            if self.refining is not None:
+                self.refining.stop()
             if self.publisher is not None:
                 self.publisher.close()
             for session in self.sessions:
@@ -359,7 +366,37 @@ class Engine:
         return Ok(message="sent to control software" if self.publisher else "noted")
 
     def _refine(self, command: control.Refine) -> Reply:
-        raise ValueError("refine: not yet")
+        """Segment the scan offline in a worker; its maps join the scan's own when it is done."""
+        from live_eels.refine import METHODS, check  # scikit-learn: not while starting
+
+        session, config = self._session(None), self.config
+        if self.refining is not None and self.refining.running:
+            raise ValueError(f"{self.refining.name} is still at work; wait for its maps")
+        if session.recorder is None or session.pipeline is None:
+            raise LookupError("this scan is not recorded, so it cannot be refined")
+        methods = METHODS if command.method == "all" else (command.method,)
+        check(methods)
+        self.refining = Refining(
+            session.path or session.recorder.path,
+            methods,
+            command.clusters,
+            (session.pipeline.preprocessor.settings, config.decompose, config.cluster),
+            lambda refined: self._hold(session, refined),
+            lambda reason: session.problem(f"{command.method}: {reason}"),
+        )
+        return Ok(message=f"{self.refining.name} is at work on the scan so far")
+
+    def _hold(self, session: Session, refined: Refined) -> None:
+        """Put the maps of a refinement beside the scan's own."""
+
+        def run() -> None:
+            if session.pipeline is not None and session.board is not None:
+                session.pipeline.hold(refined.specs.values(), refined.curves)
+                session.board.announce(session.pipeline.specs)
+                session.board.refresh(refined.maps)
+                self.analyse.stale(session)
+
+        self.analyse.ask(run)
 
 
 def _plain(config: Config) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -137,7 +137,16 @@ class StatusMaker:
             zlp_ev=_newest_shift(session),
             snapshot_version=session.snapshot.version if session.snapshot else 0,
             alarms=self._alarms(session, state, lag_ms),
+            **self._refining(),
         )
+
+    def _refining(self) -> dict[str, Any]:
+        """The refinement at work, and how far its present stage is."""
+        refining = self._engine.refining
+        if refining is None or not refining.running:
+            return {}
+        text = f"{refining.name}: {refining.stage}"
+        return {"refine": text, "refine_progress": refining.share}
 
     def _state(self, session: Session, now_s: float) -> str:
         if self._engine.ended.is_set():

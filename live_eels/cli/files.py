@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from live_eels.cli.options import set_option
 from live_eels.cli.terminal import console, summary
 from live_eels.io.reader import open_recording
 from live_eels.io.recording import Recording
+
+if TYPE_CHECKING:
+    from live_eels.config import Config
 
 
 @click.command()
@@ -31,7 +35,10 @@ from live_eels.io.recording import Recording
     type=click.Path(path_type=Path),
     help="Folder for the result [FILE's name with _live_eels].",
 )
-@click.option("--method", help="An offline segmentation instead: ward, hdbscan, nmf, ica.")
+@click.option(
+    "--method",
+    help="Offline methods instead: ward, hdbscan, nmf, ica, with commas; or all.",
+)
 def process(
     file: Path,
     low_loss: Path | None,
@@ -138,6 +145,33 @@ def _facts(recording: Recording) -> Table:
 
 
 def _refine(
-    recording: Recording, settings: object, method: str, folder: Path, bar: Progress
+    recording: Recording, settings: Config, method: str, folder: Path, bar: Progress
 ) -> None:
-    raise click.UsageError(f"--method {method}: not available yet")
+    from live_eels.io.pictures import save_maps
+    from live_eels.refine import METHODS, RefineError, refine
+
+    tasks: dict[str, TaskID] = {}
+
+    def progress(stage: str, share: float) -> None:
+        if stage not in tasks:
+            tasks[stage] = bar.add_task(stage, total=recording.scan.pixels)
+        bar.update(tasks[stage], completed=share * recording.scan.pixels)
+
+    try:
+        refined = refine(
+            recording,
+            METHODS if method == "all" else method.split(","),
+            preprocess=settings.preprocess,
+            decompose=settings.decompose,
+            cluster=settings.cluster,
+            progress=progress,
+        )
+    except RefineError as error:
+        raise click.UsageError(f"--method: {error}") from None
+    written = save_maps(refined.snapshot, folder)
+    bar.stop()
+    table = Table("segmentations", "adjusted Rand index", box=None, padding=(0, 2))
+    for (first, second), value in refined.ari.items():
+        table.add_row(f"{first} and {second}", f"{value:.3f}")
+    console.print(table)
+    console.print(f"  pictures  {len(written)} in {folder}")
