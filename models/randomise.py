@@ -43,8 +43,10 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         by up to a third; log-normal with standard deviation ``ratio_spread``.
     tilt_per_ev
         Standard deviation of a slope of the intensity along each line: covalency moves weight.
-    solid_width_ev
-        Gaussian full width from the solid, before the instrument.
+    solid_width_ev, mn3_solid_width_ev, l2_solid_width_ev
+        Gaussian full width from the solid, before the instrument: of any ion, of Mn3+ (its
+        Jahn-Teller distortion differs from site to site and moves), and more of it at L2, which
+        is smoother than multiplets say.
     resolution_ev
         Instrument's Gaussian full width.
     satellite
@@ -58,7 +60,7 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     warp
         Standard deviation of a smooth random factor along the spectrum.
     split_ev
-        Error of the distance between L3 and L2.
+        What is added to the distance between L3 and L2; computed ones are up to 1 eV short.
     background
         Level under the edge over the height of L3 (log-uniform), where it is not removed.
     removed
@@ -83,8 +85,8 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     mn4_l2_width_ev: Range = (0.6, 1.8)
     tail: Range = (0.0, 0.45)
     ratio: dict[str, float] = msgspec.field(default_factory=RATIO.copy)
-    ratio_spread: float = 0.2
-    tilt_per_ev: float = 0.05
+    ratio_spread: float = 0.25
+    tilt_per_ev: float = 0.1
     solid_width_ev: Range = (0.1, 0.8)
     resolution_ev: Range = (0.3, 1.5)
     satellite: Range = (0.0, 0.25)
@@ -92,8 +94,10 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     thickness: Range = (0.0, 1.2)
     scattered: float = 0.6
     saturation: Range = (0.0, 0.5)
-    warp: Range = (0.0, 0.06)
-    split_ev: Range = (-0.5, 0.5)
+    warp: Range = (0.0, 0.1)
+    split_ev: Range = (-0.4, 1.2)
+    l2_solid_width_ev: Range = (0.0, 2.0)
+    mn3_solid_width_ev: Range = (0.2, 1.8)
     background: Range = (0.03, 6.0)
     removed: float = 0.5
     dispersion_ev: Range = (0.05, 1.0)
@@ -211,10 +215,12 @@ def _one_state(lines: LineSet, state: int, n: int, rng: np.random.Generator, dom
     wanted = domain.ratio[CLASSES[state]] * np.exp(rng.normal(0, domain.ratio_spread, n))
     l2 *= (l3.sum(axis=1) / l2.sum(axis=1) / wanted)[:, None]
     extra = domain.mn4_l2_width_ev if CLASSES[state] == "Mn4+" else domain.l2_width_ev
-    solid = _uniform(rng, domain.solid_width_ev, n)
+    mn3 = CLASSES[state] == "Mn3+"
+    solid = _uniform(rng, domain.mn3_solid_width_ev if mn3 else domain.solid_width_ev, n)
+    l2_solid = np.hypot(solid, _uniform(rng, domain.l2_solid_width_ev, n))
     had = lines.half_ev[first]
     l3 = _broadened(l3, _uniform(rng, domain.l3_width_ev, n) - had, solid)
-    l2 = _broadened(l2, _uniform(rng, extra, n) - had, solid * rng.uniform(0.9, 1.3, n))
+    l2 = _broadened(l2, _uniform(rng, extra, n) - had, l2_solid)
     smeared = _uniform(rng, domain.tail, n) * (rng.random(n) < 0.6)
     l3, l2 = _tailed(l3, l2, smeared, rng.uniform(0.5, 3.0, n))
     both = l3 + l2
