@@ -180,6 +180,28 @@ class _OpenChunk:
         target[where] = counts
         self._filled[where] |= bit
 
+    def put_one(self, bit: int, pixel: int, counts: NDArray[Any]) -> bool:
+        """``put`` for one spectrum, as scalars: twice as fast where each is a message.
+
+        False, and nothing done, if the pixel is here already with this signal or there is no
+        room.
+        """
+        slot = int(self._slot[pixel])
+        if slot < 0:
+            if self.n == self.capacity:
+                return False
+            slot = self.n
+            self.n += 1
+            self._pixels[slot] = pixel
+            self._slot[pixel] = slot
+        elif self._filled[slot] & bit:
+            return False
+        target = self._core if bit == _CORE else self._low
+        assert target is not None  # as in put
+        target[slot] = counts
+        self._filled[slot] |= bit
+        return True
+
     def complete_rows(self) -> int:
         return int(np.count_nonzero(self._filled[: self.n] == self.need))
 
@@ -352,9 +374,11 @@ class Assembler:
 
     def _put(self, chunk: _OpenChunk, bit: int, spectra: Spectra) -> list[Assembled]:
         out: list[Assembled] = []
-        if chunk.visited_twice(bit, spectra.pixels):
-            out += self._close(incomplete_too=True)
         start, n = 0, len(spectra.pixels)
+        if n == 1 and chunk.put_one(bit, int(spectra.pixels[0]), spectra.counts[0]):
+            start = 1
+        elif chunk.visited_twice(bit, spectra.pixels):
+            out += self._close(incomplete_too=True)
         while start < n:
             stop = start + chunk.room_for(spectra.pixels[start:])
             if stop == start:
@@ -397,7 +421,8 @@ class Assembler:
                 f"{signal.dtype}, {counts.shape[1]} of {counts.dtype.str[1:]} came"
             )
         pixels = spectra.pixels
-        first, last = int(pixels[0]), int(pixels[-1])
+        first = int(pixels[0])
+        last = first if len(pixels) == 1 else int(pixels[-1])
         if last - first != len(pixels) - 1 or (len(pixels) > 2 and (np.diff(pixels) != 1).any()):
             first, last = int(pixels.min()), int(pixels.max())
             if len(np.unique(pixels)) != len(pixels):

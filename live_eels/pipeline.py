@@ -181,7 +181,7 @@ class Pipeline:
             MapSpec("shift", "signed", "eV", "energy added to align the spectrum"),
             MapSpec("flags", "intensity", "", "quality flags as a sum of bits"),
             MapSpec("background fit", "intensity", "", "reduced chi-square of the background"),
-            MapSpec("ZLP width", "intensity", "eV", "full width of the zero-loss peak"),
+            MapSpec("ZLP fwhm", "intensity", "eV", "full width of the zero-loss peak"),
             MapSpec(
                 "cluster", "label", "", "k-means cluster of the loadings, -1 where like none",
                 tuple(f"cluster {i + 1}" for i in range(len(self.kmeans.centres))),
@@ -239,6 +239,9 @@ class Pipeline:
         learn
             Let the learners see it; False for pixels they saw before.
         """
+        chunk = _with_core(chunk)
+        if not len(chunk.pixels):
+            return ChunkResult(chunk.pixels, {})
         if learn:
             self._follow_order(chunk.pixels)
         with self._timed("preprocess"):
@@ -270,6 +273,9 @@ class Pipeline:
 
     def learn(self, chunk: Chunk) -> None:
         """Let the learners see a chunk, without asking what they make of it."""
+        chunk = _with_core(chunk)
+        if not len(chunk.pixels):
+            return
         self._follow_order(chunk.pixels)
         with self._timed("preprocess"):
             prepared = self.preprocessor.process(chunk)
@@ -456,13 +462,30 @@ class Pipeline:
         self.stage_seconds[stage] += self._clock() - start
 
 
+def _with_core(chunk: Chunk) -> Chunk:
+    """The chunk without pixels whose core loss never came: nothing is known of them."""
+    seen = chunk.core_seen
+    if seen is None:
+        return chunk
+    return Chunk(
+        chunk.scan,
+        chunk.pixels[seen],
+        chunk.counts[seen],
+        None if chunk.low is None else chunk.low[seen],
+        None if chunk.low_seen is None else chunk.low_seen[seen],
+        None,
+        chunk.received_s,
+        chunk.clock_s,
+    )
+
+
 def _quality(prepared: Prepared) -> Values:
     """How well background and zero-loss peak were found; nan where there is none."""
     unknown = np.full(len(prepared.pixels), np.nan, np.float32)
     fit, width = prepared.fit_quality, prepared.zlp_width_ev
     return {
         "background fit": unknown if fit is None else fit,
-        "ZLP width": unknown if width is None else width,
+        "ZLP fwhm": unknown if width is None else width,
     }
 
 

@@ -143,6 +143,25 @@ def test_a_window_outside_the_axis_names_both_ranges():
         pipeline_of(scan, preprocess=PreprocessSettings(window_ev=(900.0, 950.0)))
 
 
+def test_a_pixel_whose_core_loss_never_came_stays_unknown():
+    scan, core, low, _ = two_phase_scan((12, 20))
+    pipeline = pipeline_of(scan)
+    seen = np.ones(scan.pixels, bool)
+    seen[[5, 77]] = False
+    core[~seen] = 0
+    chunk = Chunk(scan, np.arange(scan.pixels), core, low, core_seen=seen)
+    board = MapBoard(scan, pipeline.specs)
+    result = pipeline.process(chunk)
+    board.announce(pipeline.specs)
+    board.update(result)
+    counts = board.snapshot().maps["counts"].ravel()
+    np.testing.assert_array_equal(np.isnan(counts), ~seen)
+    nothing = pipeline.process(
+        Chunk(scan, np.array([5]), core[[5]], low[[5]], None, ~seen[[77]] & False)
+    )
+    assert len(nothing.pixels) == 0
+
+
 def test_number_of_clusters_can_be_set_mid_scan():
     scan, core, low, _ = two_phase_scan((12, 20))
     pipeline = pipeline_of(scan)

@@ -168,7 +168,8 @@ class AnalyseThread:
             result = pipeline.process(chunk, learn=learn)
         if learn:
             session.analysed += len(chunk.pixels)
-            session.last_shift_ev = float(result.maps["shift"][-1])
+            if len(result.pixels):
+                session.last_shift_ev = float(result.maps["shift"][-1])
         self._land(session, board, pipeline, result)
         outdated = pipeline.take_outdated()
         if session.recorder is not None:
