@@ -254,6 +254,14 @@ class Engine:
             for s in self.sessions[-HISTORY:]
         ]
 
+    def choices(self) -> dict[str, Any]:
+        """What can be chosen on the page: models and offline methods."""
+        from live_eels.refine import METHODS  # scikit-learn: not while starting
+
+        session = self.current
+        axis = session.scan.core.axis if session else None
+        return {"models": self.models.choices(axis), "refine": list(METHODS)}
+
     def spectrum(self, pixels: NDArray[np.int64], scan_id: str | None = None) -> SpectrumAnswer:
         """Mean spectrum of some pixels, raw and processed."""
         session = self._session(scan_id)

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from live_eels import analyses
 from live_eels.app.session import Session
-from live_eels.classify import Classifier, ModelError
+from live_eels.classify import Classifier, ModelError, read_card
 from live_eels.config import Config
 from live_eels.pipeline import Pipeline
 from live_eels.preprocess import PreprocessSettings
@@ -49,6 +49,7 @@ class ModelFinder:
     def __init__(self, wanted: str) -> None:
         self.wanted = wanted
         self._loaded: dict[Path, Classifier] = {}
+        self._choices: tuple[EnergyAxis | None, list[dict[str, Any]]] | None = None
         if wanted not in ("", "auto"):
             self.load(wanted)
 
@@ -70,6 +71,32 @@ class ModelFinder:
         if path not in self._loaded:
             self._loaded[path] = Classifier.load(path)
         return self._loaded[path]
+
+    def choices(self, axis: EnergyAxis | None) -> list[dict[str, Any]]:
+        """Shipped models and whether each can say something on an axis, for the page."""
+        from live_eels import models
+
+        if self._choices is not None and self._choices[0] == axis:
+            return self._choices[1]
+        found = []
+        for name, path in models.shipped().items():
+            card = read_card(path)
+            low = min(e.l3_ev - e.within_ev for e in card.elements)
+            high = max(e.l3_ev + e.within_ev for e in card.elements)
+            covers = axis is not None and any(
+                axis.offset_ev < e.l3_ev < axis.end_ev for e in card.elements
+            )
+            found.append(
+                {
+                    "name": name,
+                    "classes": list(card.names),
+                    "range_ev": [low, high],
+                    "covers": covers,
+                    "note": card.title,
+                }
+            )
+        self._choices = (axis, found)
+        return found
 
     def for_axis(self, axis: EnergyAxis) -> Classifier | None:
         """Load the model that the settings want for a scan on this axis.

@@ -228,6 +228,18 @@ def test_spectra_and_window_maps_are_answered_mid_scan(endpoint, tmp_path):
             engine.spectrum(np.array([110]))
 
 
+def test_the_page_is_told_what_can_be_chosen(endpoint, tmp_path):
+    scan, core, low, _ = two_phase_scan()
+    with running(settings(endpoint, tmp_path)) as (engine, socket):
+        assert not any(model["covers"] for model in engine.choices()["models"])
+        send(socket, list(messages(scan, core, low, stop=16))[:-1])
+        wait_for(lambda: engine.current is not None, "the scan")
+        choices = engine.choices()
+    assert choices["models"][0]["covers"]
+    assert "Mn2+" in choices["models"][0]["classes"]
+    assert "ward" in choices["refine"]
+
+
 def test_recordings_that_are_not_kept_leave_no_file(endpoint, tmp_path):
     scan, core, low, _ = two_phase_scan()
     config = settings(endpoint, tmp_path, "keep = false\n")
