@@ -1,0 +1,112 @@
+"""Learners alone, per core: spectra per second here and in scikit-learn, in one run.
+
+Run ``python tests/benchmarks/learners.py [--json FILE]``. Spectra of 2048 channels; one thread
+for all; the angle is to the exact decomposition of the same pixels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+from sklearn.cluster import MiniBatchKMeans
+from sklearn.decomposition import IncrementalPCA
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from live_eels.cluster import ClusterSettings, OnlineKMeans
+from live_eels.decompose import DecomposeSettings, StreamingPCA
+from spectrum_images import angle_deg, keenan_kotula, phantom
+
+CHANNELS, BLOCK = 2048, 256
+
+
+def streaming(x: np.ndarray, settings: DecomposeSettings) -> tuple[float, StreamingPCA]:
+    """Spectra per second of learning alone."""
+    pca = StreamingPCA(CHANNELS, settings)
+    start = time.perf_counter()
+    for first in range(0, len(x), BLOCK):
+        pca.learn(x[first : first + BLOCK])
+    seconds = time.perf_counter() - start
+    pca.finish()
+    return len(x) / seconds, pca
+
+
+def incremental(x: np.ndarray, k: int) -> tuple[float, np.ndarray]:
+    """scikit-learn's learner on spectra weighted beforehand (which costs it nothing here)."""
+    weighted = keenan_kotula(x).astype(np.float32)
+    both = np.stack([weighted, -weighted], axis=1).reshape(-1, CHANNELS)  # uncentred, as ours
+    model = IncrementalPCA(k)
+    start = time.perf_counter()
+    for first in range(0, len(both), 2 * BLOCK):
+        model.partial_fit(both[first : first + 2 * BLOCK])
+    return len(both) / (time.perf_counter() - start), model.components_.T
+
+
+def clustering(loadings: np.ndarray, pca: StreamingPCA) -> dict[str, float]:
+    """Learning, and predicting, loadings per second; scikit-learn's MiniBatchKMeans beside."""
+    kmeans = OnlineKMeans(ClusterSettings(clusters=6))
+    width = pca.width
+    kmeans.rebase(np.eye(width, dtype=np.float32), np.zeros(width, np.float32),
+                  pca.factors, pca.components)  # fmt: skip
+    out = {}
+    start = time.perf_counter()
+    for first in range(0, len(loadings), 1024):
+        kmeans.learn(loadings[first : first + 1024])
+    out["k-means, learn"] = len(loadings) / (time.perf_counter() - start)
+    start = time.perf_counter()
+    kmeans.predict(loadings)
+    out["k-means, predict"] = len(loadings) / (time.perf_counter() - start)
+    model = MiniBatchKMeans(6, n_init=1, random_state=0)
+    start = time.perf_counter()
+    for first in range(0, len(loadings), 1024):
+        model.partial_fit(loadings[first : first + 1024])
+    out["MiniBatchKMeans, learn"] = len(loadings) / (time.perf_counter() - start)
+    return out
+
+
+def main() -> None:
+    """Print the table; write it as JSON if asked."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--side", type=int, default=128)
+    arguments = parser.parse_args()
+    x, _ = phantom((arguments.side, arguments.side), CHANNELS, 500)
+    x = x[np.random.default_rng(3).permutation(len(x))]
+    streaming(x[:1024], DecomposeSettings())  # compile
+    exact = streaming(x, DecomposeSettings(full_pixels=1 << 30))[1]
+    k, scale = exact.components, np.sqrt(exact.mean / exact.mean.mean())[:, None]
+    true = exact.factors[:k].T / scale
+    every = DecomposeSettings(full_pixels=1 << 30)
+    thin = DecomposeSettings(full_pixels=0)
+    rates: dict[str, float] = {}
+    found: dict[str, float] = {}
+    for name, settings in (("every pixel", every), ("a quarter of them", thin)):
+        rates[f"StreamingPCA, {name}"], pca = streaming(x, settings)
+        found[f"StreamingPCA, {name}"] = angle_deg(true, pca.factors[:k].T / scale)
+    name = "IncrementalPCA"
+    rates[name], factors = incremental(x[: 16 * BLOCK], k)
+    part = streaming(x[: 16 * BLOCK], every)[1].factors[:k].T / scale
+    found[name] = angle_deg(part, factors)
+    rates |= clustering(np.tile(exact.transform(x), (16, 1)), exact)
+    print(f"{len(x)} spectra of {CHANNELS} channels, {k} components, one thread\n")
+    print("| learner | per second | angle, degrees |\n|---|---|---|")
+    for name, value in rates.items():
+        angle = found.get(name)
+        print(f"| {name} | {value:,.0f} | {'' if angle is None else f'{angle:.2f}'} |")
+    ratio = rates["StreamingPCA, every pixel"] / rates["IncrementalPCA"]
+    print(f"\nStreamingPCA, every pixel, over IncrementalPCA: {ratio:.0f}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"per_s": rates, "angle_deg": found}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

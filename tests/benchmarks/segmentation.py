@@ -1,0 +1,227 @@
+"""Is the live segmentation right? Against batch decompositions, batch k-means and the truth.
+
+Run ``python tests/benchmarks/segmentation.py [--shape 128 --channels 2048] [--picture FILE]``;
+needs ``pip install live-eels[test]``. Prints the tables of the README.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+from sklearn.metrics import adjusted_rand_score
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from live_eels.simulators.acquire import Acquisition
+from live_eels.simulators.scene import load_scene
+
+from live_eels.cluster import ClusterSettings
+from live_eels.decompose import DecomposeSettings, StreamingPCA
+from live_eels.pipeline import Pipeline
+from live_eels.preprocess import PreprocessSettings
+from live_eels.spectra import Chunk, Spectra
+from spectrum_images import angle_deg, keenan_kotula, phantom
+
+SCENES = (
+    "core_shell", "fe3o4_mn3o4", "lsmo_sto", "standards", "phantom", "sparse_counting",
+    "valence_gradient", "line_scan", "hard_day",
+)  # fmt: skip
+
+
+def angles(edge_counts: int, side: int, channels: int) -> list[float]:
+    """Components; angles in degrees: what a tenth can know, then one pass to both batches."""
+    x, _ = phantom((side, side), channels, edge_counts)
+    x = x[np.random.default_rng(3).permutation(len(x))]  # a tenth that has met every phase
+    pca = StreamingPCA(channels)
+    tenth = len(x) // 10
+    early = None
+    for start in range(0, len(x), 256):
+        pca.learn(x[start : start + 256])
+        if early is None and start + 256 >= tenth:
+            early = pca.factors.copy()
+    pca.finish()
+    k, scale = pca.components, np.sqrt(x.mean(axis=0) / x.mean())[:, None]
+    batch, theirs = scikit_factors(x, k), hyperspy_factors(x, k) / scale
+    part = np.sqrt(x[:tenth].mean(axis=0) / x[:tenth].mean())[:, None]
+    out = [float(k), angle_deg(batch, scikit_factors(x[:tenth], k) * part / scale)]
+    for factors in (early, pca.factors):
+        used = factors[:k].T / scale
+        out += [angle_deg(batch, used), angle_deg(theirs, used)]
+    return out
+
+
+def scikit_factors(x: np.ndarray, k: int) -> np.ndarray:
+    """Orthonormal, in weighted space; scikit-learn centres, so each spectrum comes twice."""
+    weighted = keenan_kotula(x + 1e-9)
+    both = np.concatenate([weighted, -weighted])
+    return PCA(k, svd_solver="covariance_eigh").fit(both).components_.T
+
+
+def hyperspy_factors(x: np.ndarray, k: int) -> np.ndarray:
+    import hyperspy.api as hs
+
+    signal = hs.signals.Signal1D(x.astype(float))
+    signal.decomposition(
+        normalize_poissonian_noise=True, output_dimension=k, print_info=False, algorithm="SVD"
+    )
+    return np.asarray(signal.learning_results.factors[:, :k])
+
+
+def scored(name: str) -> list[float | str]:
+    """ARI with the truth: live at 25, 50, 100 %; settled; batch on the same spectra."""
+    acquisition = Acquisition(load_scene(name), seed=0)
+    scan = acquisition.scan
+    pipeline = Pipeline(
+        scan, preprocess=PreprocessSettings(), decompose=DecomposeSettings(),
+        cluster=ClusterSettings(),
+    )  # fmt: skip
+    truth = acquisition.truth.maps["phase"].ravel()
+    chunks = list(_chunks(acquisition))
+    pixels = np.concatenate([chunk.pixels for chunk in chunks])
+    marks = [len(pixels) * share // 100 for share in (25, 50, 100)]
+    done, live = 0, []
+    for chunk in chunks:
+        pipeline.process(chunk)
+        done += len(chunk.pixels)
+        while len(live) < 3 and done >= marks[len(live)]:
+            seen = pixels[:done]
+            label = pipeline.kmeans.predict(pipeline.loadings.current()[seen])
+            live.append(_ari(truth[seen], label))
+    settled = np.full(scan.pixels, np.nan, np.float32)
+    spectra = np.zeros((scan.pixels, pipeline.window.stop - pipeline.window.start), np.float32)
+
+    def again(size: int) -> Iterator[Chunk]:
+        yield from _recut(chunks, size)
+
+    for result in pipeline.settle(again):
+        settled[result.pixels] = result.maps["cluster"]
+    for chunk in again(1024):
+        spectra[chunk.pixels] = pipeline.preprocessor.process(chunk).counts[:, pipeline.window]
+    good = pixels[np.isfinite(truth[pixels]) & (spectra[pixels].sum(axis=1) > 0)]
+    number = len(np.unique(truth[good]))
+    batch = _batch(spectra[good], number, pipeline.components)
+    final = _ari(truth[pixels], settled[pixels])
+    return [name, number, *live, final, *(adjusted_rand_score(truth[good], b) for b in batch)]
+
+
+def _batch(x: np.ndarray, k: int, components: int) -> list[np.ndarray]:
+    """k-means told the number: on weighted principal components per area, on spectra per area."""
+    weighted = keenan_kotula(x + 1e-6)
+    _, _, axes = np.linalg.svd(weighted[:: max(1, len(x) // 4096)], full_matrices=False)
+    area = np.maximum(x.sum(axis=1, keepdims=True), 1)
+    scores = weighted @ axes[:components].T * np.sqrt(area) / area
+    means = KMeans(k, n_init=10, random_state=0)
+    return [means.fit_predict(scores), means.fit_predict(x / area)]
+
+
+def _ari(truth: np.ndarray, label: np.ndarray) -> float:
+    """Over pixels that have a truth and of which something is said; outliers are a cluster."""
+    use = np.isfinite(truth) & np.isfinite(label) & (label >= -1)
+    return float(adjusted_rand_score(truth[use], label[use])) if use.any() else float("nan")
+
+
+def _chunks(acquisition: Acquisition) -> Iterator[Chunk]:
+    """Partners of one message each, in the order of their coming."""
+    scan, waiting = acquisition.scan, {}
+    for message in acquisition.messages(chunk=64):
+        if isinstance(message, Spectra):
+            waiting[message.signal] = message
+            if len(waiting) == len(scan.signals):
+                core, low = waiting[scan.core.name], waiting.get("low")
+                yield Chunk(scan, core.pixels, core.counts, low.counts if low else None)
+                waiting = {}
+
+
+def _recut(chunks: list[Chunk], size: int) -> Iterator[Chunk]:
+    """The same pixels in raster order."""
+    pixels = np.concatenate([chunk.pixels for chunk in chunks])
+    order = np.argsort(pixels, kind="stable")
+    counts = np.concatenate([chunk.counts for chunk in chunks])
+    low = None if chunks[0].low is None else np.concatenate([chunk.low for chunk in chunks])
+    for start in range(0, len(order), size):
+        part = order[start : start + size]
+        yield Chunk(chunks[0].scan, pixels[part], counts[part], None if low is None else low[part])
+
+
+def picture(file: Path) -> None:
+    """UMAP and HDBSCAN on the core-shell specimen: embedding, map, truth."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    from live_eels.io.recording import Recording
+    from live_eels.refine import refine
+
+    acquisition = Acquisition(load_scene("core_shell"), seed=0)
+    scan = acquisition.scan
+    whole = next(_recut(list(_chunks(acquisition)), scan.pixels))
+    rows = {"core": lambda p: whole.counts[p], "low": lambda p: whole.low[p]}
+    refined = refine(Recording(Path("core_shell"), scan, rows), ["hdbscan"])
+    points, of = refined.embedding
+    label = refined.maps["hdbscan"].reshape(scan.shape)
+    truth = acquisition.truth.maps["phase"]
+    ari = _ari(truth.ravel(), label.ravel())
+    count = int(label.max()) + 1
+    print(f"UMAP and HDBSCAN on the core-shell specimen: {count} clusters, ARI {ari:.3f} with the")
+    print(f"phases, {np.mean(label == -1):.1%} of the pixels like none\n")
+    figure, axes = pyplot.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
+    colours = pyplot.get_cmap("tab10")
+    for number in range(-1, count):
+        colour = "0.7" if number < 0 else colours(number)
+        axes[0].scatter(*points[of == number].T, s=1.5, color=colour, linewidths=0)
+    axes[0].set(title="UMAP of the loadings", xticks=[], yticks=[], xlabel="1", ylabel="2")
+    axes[1].imshow(np.where(label < 0, np.nan, label), cmap="tab10", vmin=0, vmax=9)
+    axes[1].set(title="HDBSCAN", xticks=[], yticks=[])
+    axes[2].imshow(truth, cmap="Set2")
+    axes[2].set(title="phases of the simulation", xticks=[], yticks=[])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=110)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shape", type=int, default=64, help="pixels of a side")
+    parser.add_argument("--channels", type=int, default=1024)
+    parser.add_argument("--scenes", default=",".join(SCENES))
+    parser.add_argument("--no-angles", action="store_true")
+    parser.add_argument("--picture", type=Path)
+    arguments = parser.parse_args()
+    logging.disable()
+    warnings.simplefilter("ignore")
+    if not arguments.no_angles:
+        side, channels = arguments.shape, arguments.channels
+        print(f"Streaming PCA, one pass over {side} x {side} x {channels}: largest angle of the")
+        print("significant components to a batch decomposition, degrees\n")
+        print("| counts in the edges | components | batch of 10 % to batch of all "
+              "| at 10 %, scikit-learn | at 10 %, HyperSpy "
+              "| at 100 %, scikit-learn | at 100 %, HyperSpy |")  # fmt: skip
+        print("|---|---|---|---|---|---|---|")
+        for edge_counts in (50, 500, 5000):
+            k, limit, a, b, c, d = angles(edge_counts, side, channels)
+            cells = f"{limit:.2f} | {a:.2f} | {b:.2f} | {c:.3f} | {d:.3f}"
+            print(f"| {edge_counts} | {k:.0f} | {cells} |", flush=True)
+        print()
+    if arguments.picture:
+        picture(arguments.picture)
+    print("Adjusted Rand index with the true phases; batch k-means is told how many there are\n")
+    print("| specimen | phases | live, 25 % | live, 50 % | live, 100 % | at the end "
+          "| batch PCA + k-means | k-means on spectra |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|")
+    for scene in arguments.scenes.split(","):
+        name, number, *values = scored(scene)
+        cells = " | ".join(f"{value:.3f}" for value in values)
+        print(f"| {name} | {number} | {cells} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
