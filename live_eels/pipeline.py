@@ -176,24 +176,23 @@ class Pipeline:
     @property
     def specs(self) -> list[MapSpec]:
         """Every map of this pipeline as it stands."""
+        clusters = tuple(f"cluster {i + 1}" for i in range(len(self.kmeans.centres)))
         specs = [
+            MapSpec("cluster", "label", "", "k-means cluster, -1 where like none", clusters),
             MapSpec("counts", unit="counts", meaning="total counts of the core loss"),
             MapSpec("shift", "signed", "eV", "energy added to align the spectrum"),
-            MapSpec("flags", "intensity", "", "quality flags as a sum of bits"),
-            MapSpec("background fit", "intensity", "", "reduced chi-square of the background"),
             MapSpec("ZLP fwhm", "intensity", "eV", "full width of the zero-loss peak"),
-            MapSpec(
-                "cluster", "label", "", "k-means cluster of the loadings, -1 where like none",
-                tuple(f"cluster {i + 1}" for i in range(len(self.kmeans.centres))),
-            ),
-        ]  # fmt: skip
+            MapSpec("background fit", "intensity", "", "reduced chi-square of the background"),
+            MapSpec("flags", "intensity", "", "quality flags as a sum of bits"),
+        ]
         if self.classifier is not None:
             names = self.classifier.card.names
-            specs += [
+            specs = [
                 MapSpec("label", "label", "", "oxidation state, -1 where unsure", names),
+                MapSpec("valence", "intensity", "", "mean valence", limits=(2.0, 4.0)),
+                *specs,
                 MapSpec("confidence", "fraction", "", "probability of the label"),
                 MapSpec("entropy", "fraction", "", "undecidedness of the label, 0 to 1"),
-                MapSpec("valence", "intensity", "", "mean valence", limits=(2.0, 4.0)),
             ]
             specs += [
                 MapSpec(f"p({name})", "fraction", "", f"probability of {name}") for name in names
