@@ -70,7 +70,11 @@ def hyperspy_factors(x: np.ndarray, k: int) -> np.ndarray:
 
     signal = hs.signals.Signal1D(x.astype(float))
     signal.decomposition(
-        normalize_poissonian_noise=True, output_dimension=k, print_info=False, algorithm="SVD"
+        normalize_poissonian_noise=True,
+        output_dimension=k,
+        print_info=False,
+        algorithm="SVD",
+        svd_solver="full",  # what it takes by itself is a random approximation
     )
     return np.asarray(signal.learning_results.factors[:, :k])
 
