@@ -7,6 +7,7 @@ model says of shapes it has seen is too sure.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -285,6 +286,10 @@ def write_card(card: Card, path: Path) -> Path:
 
 
 def _versions() -> str:
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    return ", ".join(f"{name} {version(name)}" for name in ("numpy", "scikit-learn", "torch"))
+    found = []
+    for name in ("numpy", "scikit-learn", "torch"):
+        with contextlib.suppress(PackageNotFoundError):  # support vectors need no torch
+            found.append(f"{name} {version(name)}")
+    return ", ".join(found)
