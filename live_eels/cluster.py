@@ -75,7 +75,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     reservoir_pixels
         Pixels that are kept for refits.
     growth
-        Refit when the pixels have grown by this factor less one.
+        Refit when the pixels have grown by this factor less one; four times as often until
+        the reservoir is full.
     neighbour_coupling
         How strongly neighbours must agree: logarithm of the odds that a pixel is like one
         neighbour rather than not; 0 is off.
@@ -403,7 +404,10 @@ class OnlineKMeans:
 
     def _refit(self) -> None:
         """Settle on the reservoir; split, merge, revive; keep numbers."""
-        self._next_refit = self._absorbed + max(int(self._absorbed * self.settings.growth), 16)
+        growth = self.settings.growth
+        if self._offered < self.settings.reservoir_pixels:
+            growth /= 4  # a small scan has time, and each of its phases may be news
+        self._next_refit = self._absorbed + max(int(self._absorbed * growth), 16)
         self._measure_noise()
         values, variance = self.features(self._reservoir_or_none())
         known = np.isfinite(values).all(axis=1) & np.isfinite(variance)
