@@ -92,8 +92,14 @@ def scored(name: str) -> list[float | str]:
     pixels = np.concatenate([chunk.pixels for chunk in chunks])
     marks = [len(pixels) * share // 100 for share in (25, 50, 100)]
     done, live = 0, []
+    whole = next(_recut(chunks, scan.pixels))
     for chunk in chunks:
         pipeline.process(chunk)
+        outdated = np.unique(pipeline.take_outdated())
+        if outdated.size:  # as the engine does it: from the recording
+            rows = np.searchsorted(whole.pixels, outdated)
+            low = None if whole.low is None else whole.low[rows]
+            pipeline.process(Chunk(scan, outdated, whole.counts[rows], low), learn=False)
         done += len(chunk.pixels)
         while len(live) < 3 and done >= marks[len(live)]:
             seen = pixels[:done]
