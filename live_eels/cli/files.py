@@ -133,7 +133,7 @@ def _facts(recording: Recording) -> Table:
         missing = np.flatnonzero(recording.visits() == 0)
         table.add_row("missing", f"{len(missing)} pixels, the first at index {missing[0]}")
     end = recording.end
-    table.add_row("end", end.reason if end else "never written: in progress, or cut off")
+    table.add_row("end", _end(recording))
     if recording.maps:
         table.add_row("maps", ", ".join(recording.maps))
     for name, value in recording.facts.get("counters", {}).items():
@@ -142,6 +142,14 @@ def _facts(recording: Recording) -> Table:
     for note in recording.facts.get("notes", ()):
         table.add_row("note", str(note))
     return table
+
+
+def _end(recording: Recording) -> str:
+    if recording.end is not None:
+        return recording.end.reason
+    if not recording.seen:
+        return "the file does not tell"
+    return "never written: in progress, or cut off"
 
 
 def _refine(
