@@ -43,10 +43,8 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         by up to a third; log-normal with standard deviation ``ratio_spread``.
     tilt_per_ev
         Standard deviation of a slope of the intensity along each line: covalency moves weight.
-    solid_width_ev, mn3_solid_width_ev, l2_solid_width_ev
-        Gaussian full width from the solid, before the instrument: of any ion, of Mn3+ (its
-        Jahn-Teller distortion differs from site to site and moves), and more of it at L2, which
-        is smoother than multiplets say.
+    solid_width_ev
+        Gaussian full width from the solid, before the instrument.
     resolution_ev
         Instrument's Gaussian full width.
     satellite
@@ -59,8 +57,11 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Self-absorption or detector saturation: y / (1 + a y).
     warp
         Standard deviation of a smooth random factor along the spectrum.
+    smooth_l2
+        Chance that a random part of L2 is one smooth hump, as solids show it: multiplets smear L2
+        towards the valley, most so in Mn3+.
     split_ev
-        What is added to the distance between L3 and L2; computed ones are up to 1 eV short.
+        Error of the distance between L3 and L2.
     background
         Level under the edge over the height of L3 (log-uniform), where it is not removed.
     removed
@@ -80,13 +81,13 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     stretch: Range = (0.85, 1.25)
-    l3_width_ev: Range = (0.15, 0.5)
+    l3_width_ev: Range = (0.1, 0.4)
     l2_width_ev: Range = (0.4, 1.2)
     mn4_l2_width_ev: Range = (0.6, 1.8)
     tail: Range = (0.0, 0.45)
     ratio: dict[str, float] = msgspec.field(default_factory=RATIO.copy)
     ratio_spread: float = 0.25
-    tilt_per_ev: float = 0.1
+    tilt_per_ev: float = 0.05
     solid_width_ev: Range = (0.1, 0.8)
     resolution_ev: Range = (0.3, 1.5)
     satellite: Range = (0.0, 0.25)
@@ -94,10 +95,9 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     thickness: Range = (0.0, 1.2)
     scattered: float = 0.6
     saturation: Range = (0.0, 0.5)
-    warp: Range = (0.0, 0.1)
-    split_ev: Range = (-0.4, 1.2)
-    l2_solid_width_ev: Range = (0.0, 2.0)
-    mn3_solid_width_ev: Range = (0.2, 1.8)
+    warp: Range = (0.0, 0.06)
+    split_ev: Range = (-0.4, 0.8)
+    smooth_l2: float = 0.75
     background: Range = (0.03, 6.0)
     removed: float = 0.5
     dispersion_ev: Range = (0.05, 1.0)
@@ -212,19 +212,18 @@ def _one_state(lines: LineSet, state: int, n: int, rng: np.random.Generator, dom
     l3 = _stretched(l3, stretch, together)
     l2 = _stretched(l2, other, together + _uniform(rng, domain.split_ev, n))
     l3, l2 = _tilted(l3, domain.tilt_per_ev, rng), _tilted(l2, domain.tilt_per_ev, rng)
+    l2 = _smoothed_l2(l2, domain.smooth_l2, rng)
     wanted = domain.ratio[CLASSES[state]] * np.exp(rng.normal(0, domain.ratio_spread, n))
     l2 *= (l3.sum(axis=1) / l2.sum(axis=1) / wanted)[:, None]
     extra = domain.mn4_l2_width_ev if CLASSES[state] == "Mn4+" else domain.l2_width_ev
-    mn3 = CLASSES[state] == "Mn3+"
-    solid = _uniform(rng, domain.mn3_solid_width_ev if mn3 else domain.solid_width_ev, n)
-    l2_solid = np.hypot(solid, _uniform(rng, domain.l2_solid_width_ev, n))
+    solid = _uniform(rng, domain.solid_width_ev, n)
     had = lines.half_ev[first]
     l3 = _broadened(l3, _uniform(rng, domain.l3_width_ev, n) - had, solid)
-    l2 = _broadened(l2, _uniform(rng, extra, n) - had, l2_solid)
-    smeared = _uniform(rng, domain.tail, n) * (rng.random(n) < 0.6)
+    l2 = _broadened(l2, _uniform(rng, extra, n) - had, solid * rng.uniform(0.9, 1.3, n))
+    smeared = _uniform(rng, domain.tail, n) * (rng.random(n) < 0.4)
     l3, l2 = _tailed(l3, l2, smeared, rng.uniform(0.5, 3.0, n))
     both = l3 + l2
-    strength = _uniform(rng, domain.satellite, n) * (rng.random(n) < 0.6)
+    strength = _uniform(rng, domain.satellite, n) * (rng.random(n) < 0.4)
     copy = _stretched(both, np.ones(n), rng.uniform(3.0, 9.0, n))
     both = both + strength[:, None] * _broadened(copy, np.zeros(n), rng.uniform(2.0, 5.0, n))
     return both + _continuum(l3, l2, n, rng, domain)
@@ -244,6 +243,17 @@ def _broadened(values: F8, half_ev: F8, full_ev: F8) -> F8:
     return np.fft.irfft(np.fft.rfft(values, axis=1) * decay, POINTS, axis=1)
 
 
+def _smoothed_l2(l2: F8, chance: float, rng: np.random.Generator) -> F8:
+    """Replace a random part of L2 by a Gaussian hump of the same area, a little further off."""
+    n = len(l2)
+    area = l2.sum(axis=1, keepdims=True)
+    at = l2 @ GRID_EV / area[:, 0] + rng.uniform(0.0, 1.2, n)
+    width = rng.uniform(1.8, 4.2, n) / 2.3548
+    hump = np.exp(-0.5 * ((GRID_EV[None] - at[:, None]) / width[:, None]) ** 2)
+    part = (rng.random(n) * (rng.random(n) < chance))[:, None]
+    return np.asarray(l2 * (1 - part) + hump * (part * area / hump.sum(axis=1, keepdims=True)))
+
+
 def _tilted(line: F8, spread_per_ev: float, rng: np.random.Generator) -> F8:
     """Give each line a slope of intensity about its centre, at most a factor 3 to either side."""
     weight = np.maximum(line, 0.0)
@@ -261,7 +271,8 @@ def _tailed(l3: F8, l2: F8, part: F8, length_ev: F8) -> tuple[F8, F8]:
 
 def _continuum(l3: F8, l2: F8, n: int, rng: np.random.Generator, domain: Domain) -> F8:
     """Two steps, 2:1, at the lines, rising over 0.5 to 3 eV, with a slow wave on top."""
-    height = _uniform(rng, domain.step, n) * l3.max(axis=1)
+    low = np.where(rng.random(n) < 0.3, 0.15, 1.0)  # often taken off with the background
+    height = low * _uniform(rng, domain.step, n) * l3.max(axis=1)
     width = rng.uniform(0.3, 1.5, n)[:, None]
     at = GRID_EV[l3.argmax(axis=1)][:, None] + rng.uniform(-0.5, 2.5, n)[:, None]
     split = (l2 @ GRID_EV / l2.sum(axis=1) - l3 @ GRID_EV / l3.sum(axis=1))[:, None]

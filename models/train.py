@@ -32,6 +32,8 @@ LIMITS = (
     "one label a spectrum: where Mn and Fe edges are both there, the stronger one is labelled",
     "Mn and Fe are told apart by energy: an axis off by more than 22 eV is not understood",
     "mixtures get a hard label; read the mean valence map beside it",
+    "the width of L2 in the simulation was revised after a comparison with measured Mn spectra "
+    "(before it, none of five Mn3+ spectra was recognised): figures on those are not blind",
     "trained on octahedral, tetragonal and tetrahedral ions in computed line shapes only",
 )
 
