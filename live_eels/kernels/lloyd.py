@@ -21,6 +21,11 @@ Values = NDArray[np.float32]
 Label = NDArray[np.int16]
 
 
+LOOSE = np.float32(4.0)
+"""No cluster's spread is more than so many times the median of all: one that is looser holds
+several phases, or mixtures of others, and must not win more of them for being so."""
+
+
 class Clusters(NamedTuple):
     """Where clusters are: rows of nan for numbers that are not in use.
 
@@ -44,7 +49,7 @@ def moments(
 
     Each row is weighted by the inverse of the variance it is allowed, noise and the
     cluster's spread together; as the spread is what is asked for, three turns are taken, or
-    one from a good ``guess`` of it.
+    one from a good ``guess`` of it. None is much looser than the others.
     """
     spread = np.zeros(clusters, np.float32) if guess is None else guess
     for _ in range(3 if guess is None else 1):
@@ -56,6 +61,8 @@ def moments(
         scatter(values, variance, centres, spread, label, excess, weight)
         with np.errstate(invalid="ignore", divide="ignore"):
             spread = np.fmax(excess / weight, 0.0).astype(np.float32)
+        if (mass > 0).any():
+            spread = np.minimum(spread, LOOSE * np.median(spread[mass > 0]))
     return Clusters(centres, spread, mass)
 
 
