@@ -111,6 +111,15 @@ class RecordSettings(_Section, frozen=True):
     name: str = "{time}_{title}"
     flush_s: Annotated[float, Meta(gt=0)] = 2.0
 
+    def __post_init__(self) -> None:
+        try:
+            self.name.format(title="", time="", number=0, id="")
+        except (LookupError, ValueError, AttributeError) as error:
+            raise ValueError(
+                f"the name {self.name!r} may hold {{title}}, {{time}}, {{number}} and {{id}}, "
+                "and no other braces"
+            ) from error
+
 
 class PublishSettings(_Section, frozen=True):
     """Where maps go.

@@ -230,6 +230,12 @@ class Chunk:
     received_s: float = math.nan
     clock_s: float = math.nan
 
+    @property
+    def visits(self) -> int:
+        """Pixels whose core loss is here."""
+        seen = self.core_seen
+        return len(self.pixels) if seen is None else int(np.count_nonzero(seen))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:

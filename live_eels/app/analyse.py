@@ -76,6 +76,7 @@ class AnalyseThread:
         self._snapshot_due_s = 0.0
         self._kernels: AbstractContextManager[Any] = nullcontext()
         self._stale: Session | None = None
+        self._changes = 0  # by commands; a settling that one of them interrupts begins again
 
     def run(self, kernels: AbstractContextManager[Any] | None = None) -> None:
         """Analyse until the inbox is closed and nothing is owed.
@@ -113,6 +114,14 @@ class AnalyseThread:
         """Have a snapshot taken soon: something was changed (for commands on this thread)."""
         self._stale = session
 
+    def changed(self, session: Session) -> None:
+        """Show a scan soon, and settle it (once more) with what was changed."""
+        self._stale = session
+        self._changes += 1
+        if session.finished and session.recorder is not None:
+            session.finished, session.settled = False, 0
+            self._sessions.insert(0, session)
+
     def again(self, session: Session, *, learn: bool) -> None:
         """Owe every recorded pixel once more (for commands on this thread)."""
         if session.recorder is None:
@@ -121,9 +130,7 @@ class AnalyseThread:
             session.owed.clear()
             session.analysed = 0
         session.owed.add(np.flatnonzero(session.recorder.visits("core") > 0), learn=learn)
-        if session.finished:
-            session.finished, session.settled = False, 0
-            self._sessions.insert(0, session)
+        self.changed(session)
 
     # Waiting
 
@@ -141,6 +148,8 @@ class AnalyseThread:
     def _obey(self) -> None:
         while self._commands:
             what, future = self._commands.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue  # the asker waits no longer
             try:
                 future.set_result(what())
             except Exception as error:  # the asker's to handle
@@ -167,7 +176,7 @@ class AnalyseThread:
         with self._kernels:
             result = pipeline.process(chunk, learn=learn)
         if learn:
-            session.analysed += len(chunk.pixels)
+            session.analysed += chunk.visits
             if len(result.pixels):
                 session.last_shift_ev = float(result.maps["shift"][-1])
         self._land(session, board, pipeline, result)
@@ -232,21 +241,26 @@ class AnalyseThread:
     def _finish(self, session: Session) -> None:
         """Settle every pixel, write the end of the recording, say that the scan is done.
 
-        New chunks and commands are served between blocks; of a newer scan they are owed.
+        Commands are served between blocks; one that changes what is computed ends this here,
+        and it begins again when what is owed by then has been analysed.
         """
+        changes = self._changes
         pipeline, board, end = session.pipeline, session.board, session.end
         assert pipeline is not None
         assert board is not None
         assert end is not None
         if session.recorder is not None and session.analysed:
             for result in self._interruptible(pipeline.settle(self._recorded(session))):
+                if self._changes != changes:
+                    session.settled = 0
+                    return
                 session.settled += len(result.pixels)
                 self._land(session, board, pipeline, result)
                 if time.monotonic() >= self._snapshot_due_s:
                     self._show(session)
         self._show(session)
         self._close_recording(session, end)
-        session.ended_s = time.monotonic()
+        session.ended_s = session.ended_s or time.monotonic()
         session.finished = True
         self._sessions.remove(session)
         if self._stale is session:

@@ -110,8 +110,9 @@ class Engine:
             lambda: self.to_record.idle and self.to_analyse.idle,
             self._begin,
         )
-        text = msgspec.json.format(msgspec.json.encode(_plain(config)), indent=1).decode()
-        self.record = RecordThread(self.to_record, self.to_analyse, config.record, text)
+        self.record = RecordThread(
+            self.to_record, self.to_analyse, config.record, lambda: _text(self.config)
+        )
         self.analyse = AnalyseThread(
             self.to_analyse,
             self._make_pipeline,
@@ -194,7 +195,11 @@ class Engine:
                 old.pipeline = old.board = None
                 if not old.keep:
                     self._let_go(old)
-        self.finished_scans += 1
+        for old in self.sessions[:-HISTORY]:
+            if old.finished:  # its recording is a mapped file: there are not endlessly many
+                old.recorder = None
+                old.lags_s.clear()
+        self.finished_scans = sum(s.ended_s > 0 for s in self.sessions)
         for listener in self._listeners:
             listener(session)
 
@@ -219,6 +224,10 @@ class Engine:
     def current(self) -> Session | None:
         """The newest scan."""
         return self.sessions[-1] if self.sessions else None
+
+    def _in_hand(self) -> Session | None:
+        """The newest scan that the analysis has begun."""
+        return next((s for s in reversed(self.sessions) if s.pipeline is not None), None)
 
     def _session(self, scan_id: str | None) -> Session:
         for session in reversed(self.sessions):
@@ -321,26 +330,35 @@ class Engine:
 
     def _on_analyse_thread(self, command: Command) -> Reply:
         def run() -> Reply:
-            session = self.current
+            session = self._in_hand()
             if session is None or session.pipeline is None:
                 raise LookupError("no scan yet")
             return self._change(session, session.pipeline, command)
 
-        return self.analyse.ask(run).result(timeout=30)
+        future = self.analyse.ask(run)
+        try:
+            return future.result(timeout=30)
+        except TimeoutError:
+            future.cancel()  # refused means that it does not happen later either
+            raise
 
     def _change(self, session: Session, pipeline: Pipeline, command: Command) -> Reply:
         match command:
             case control.SetClusters(k=k):
                 pipeline.set_clusters(k)
-                self.analyse.stale(session)
+                self._later(cluster=msgspec.structs.replace(self.config.cluster, clusters=k))
+                self.analyse.changed(session)
                 return Ok(message=f"{k} clusters" if k else "as many clusters as the scan shows")
             case control.SetComponents(n=n):
                 pipeline.set_components(n)
-                self.analyse.stale(session)
+                self._later(decompose=msgspec.structs.replace(self.config.decompose, components=n))
+                self.analyse.changed(session)
                 return Ok(message=f"{n} components" if n else "components above the noise")
             case control.SetModel(model=model):
                 classifier = self.models.load(model)
                 pipeline.set_classifier(classifier)
+                self.models.wanted = model
+                self._later(classify=msgspec.structs.replace(self.config.classify, model=model))
                 self.analyse.again(session, learn=False)
                 return Ok(message=f"labels by {classifier.card.name}; earlier pixels follow")
             case control.SetWindow(low_ev=low_ev, high_ev=high_ev):
@@ -361,6 +379,10 @@ class Engine:
                 return Ok(message=f"map {name!r} is added; earlier pixels follow")
             case _:
                 raise ValueError(f"{type(command).__name__} is not for the analysis")
+
+    def _later(self, **sections: Any) -> None:
+        """Have scans that are yet to come analysed so too."""
+        self.config = msgspec.structs.replace(self.config, **sections)
 
     def _mark(self, command: control.MarkRegion) -> Reply:
         session = self._session(None)
@@ -405,6 +427,10 @@ class Engine:
                 self.analyse.stale(session)
 
         self.analyse.ask(run)
+
+
+def _text(config: Config) -> str:
+    return msgspec.json.format(msgspec.json.encode(_plain(config)), indent=1).decode()
 
 
 def _plain(config: Config) -> dict[str, Any]:

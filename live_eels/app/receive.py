@@ -51,7 +51,7 @@ class Books:
 
 
 class ReceiveThread:
-    """Receives until told to stop, then ends the scan in progress as *lost*.
+    """Receives until told to stop, then ends the scan in progress as *aborted*.
 
     Parameters
     ----------

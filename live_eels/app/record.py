@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from live_eels.app.queues import Closed, Edge
@@ -29,11 +30,15 @@ class RecordThread:
     settings
         Where recordings go.
     config_text
-        The configuration, kept in each recording.
+        Gives the configuration as it stands, kept in each recording.
     """
 
     def __init__(
-        self, inbox: Edge[Item], out: Edge[Item], settings: RecordSettings, config_text: str
+        self,
+        inbox: Edge[Item],
+        out: Edge[Item],
+        settings: RecordSettings,
+        config_text: Callable[[], str],
     ) -> None:
         self._inbox, self._out = inbox, out
         self._settings, self._config_text = settings, config_text
@@ -69,10 +74,10 @@ class RecordThread:
             session.recorder = Recorder(
                 session.path,
                 session.scan,
-                config_text=self._config_text,
+                config_text=self._config_text(),
                 flush_every_s=self._settings.flush_s,
             )
-        except RecorderError as error:
+        except (RecorderError, OSError) as error:
             self._failed(session, error)
 
     def _name(self, session: Session) -> str:
@@ -84,26 +89,26 @@ class RecordThread:
         )
 
     def _write(self, session: Session, chunk: Chunk) -> None:
-        if session.recorder is not None:
+        if session.recorder is not None and not session.record_error:
             try:
+                visits = chunk.visits
                 chunk = session.recorder.write(chunk)
-                session.recorded += len(chunk.pixels)
+                session.recorded += visits
             except RecorderError as error:
                 self._failed(session, error)
         weight = chunk.counts.nbytes + (0 if chunk.low is None else chunk.low.nbytes)
-        if session.recorder is None:
+        if session.recorder is None or session.record_error:
             self._out.put((session, chunk), weight)  # nothing to read it back from
         elif not self._out.offer((session, chunk), weight):
             session.shed += len(chunk.pixels)
             session.owed.add(chunk.pixels, learn=True)
 
-    def _failed(self, session: Session, error: RecorderError) -> None:
-        """Say so, loudly; the analysis goes on with what it has."""
+    def _failed(self, session: Session, error: Exception) -> None:
+        """Say so, loudly; the analysis goes on, and can still read what was written."""
         session.record_error = str(error)
         session.problem(f"NOT RECORDED: {error}")
         if session.recorder is not None:
             session.recorder.close()
-        session.recorder = None
 
 
 def unused_path(folder: Path, name: str) -> Path:

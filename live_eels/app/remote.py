@@ -35,6 +35,9 @@ from live_eels.spectra import Curve, EnergyAxis, MapSnapshot, MapSpec, Scan, Wir
 QUIET_S = 3.0
 """After so long without a status the engine counts as gone."""
 
+HISTORY = 32
+"""Earlier scans whose last maps are kept."""
+
 POLL_MS = 200
 MAX_PIXELS = 4096
 
@@ -131,6 +134,8 @@ class RemoteEngine:
     def _begin(self, scan: Scan) -> None:
         if self._snapshot is not None:
             self._earlier[self._snapshot.scan.id] = self._snapshot
+            for scan_id in list(self._earlier)[:-HISTORY]:
+                del self._earlier[scan_id]
         self._scan = scan
         self._specs, self._values, self._changed, self._curves = {}, {}, {}, {}
 
@@ -153,7 +158,8 @@ class RemoteEngine:
 
     def history(self) -> list[dict[str, Any]]:
         """Scans seen since the page is served."""
-        shown = [*self._earlier.values()] + ([self._snapshot] if self._snapshot else [])
+        newest = {self._snapshot.scan.id: self._snapshot} if self._snapshot else {}
+        shown = (self._earlier | newest).values()
         return [
             {
                 "id": s.scan.id, "title": s.scan.title, "number": i + 1,

@@ -35,11 +35,11 @@ class Session:
     last_clock_s: float = float("nan")  # receive, sender's UNIX clock
 
     recorder: Recorder | None = None  # record; analyse from the scan's end on
-    keep: bool = True  # main
+    keep: bool = True  # whoever gives the command
     path: Path | None = None  # record; analyse from the scan's end on
     temporary: Path | None = None  # record: folder made for a scan that is not to be kept
     recorded: int = 0  # record: pixel visits on disk
-    record_error: str = ""  # record
+    record_error: str = ""  # record: why nothing is written any more
 
     owed: Owed = field(default_factory=lambda: Owed())  # record adds, analyse takes
     shed: int = 0  # record: pixels that analysis had no time for at once

@@ -187,8 +187,9 @@ class StatusMaker:
     def _alarms(self, session: Session, state: str, lag_ms: float | None) -> list[str]:
         alarms = list(session.problems)
         counters = session.counters
-        if session.pipeline is not None:
-            alarms += [e for e in session.pipeline.extra.errors if e not in alarms]
+        pipeline = session.pipeline  # the analyse thread may let go of it
+        if pipeline is not None:
+            alarms += [e for e in pipeline.extra.errors if e not in alarms]
         if counters.missing_messages:
             alarms.append(f"{counters.missing_messages} messages were lost on the way")
         if counters.unpaired:

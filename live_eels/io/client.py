@@ -82,9 +82,10 @@ class Client:
 
     Examples
     --------
-    >>> with connect("tcp://127.0.0.1:5556") as live:
+    >>> with Client("tcp://127.0.0.1:5556") as live:
     ...     for snapshot in live:
-    ...         labels = snapshot["label"]
+    ...         if "label" in snapshot:  # maps come one by one
+    ...             labels = snapshot["label"]
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Client:
         self.events: list[wire.EventMessage] = []
 
     def __iter__(self) -> Iterator[Snapshot]:
-        """Newest maps first, never a backlog; ends when the engine stays silent."""
+        """The maps as they are now, never a backlog; ends when the engine stays silent."""
         while (snapshot := self.next()) is not None:
             yield snapshot
 

@@ -66,6 +66,8 @@ class CommandServer:
             reply = self._obey(control.decode(body))
         except control.ControlError as error:
             reply = control.Refused(error=str(error))
+        except Exception as error:  # one command that fails must not silence the next
+            reply = control.Refused(error=f"{type(error).__name__}: {error}")
         self._socket.send_multipart([*envelope, control.encode(reply)])
 
     def stop(self) -> None:

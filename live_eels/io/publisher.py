@@ -32,7 +32,7 @@ class Publisher:
         self._context = zmq.Context()
         # XPUB: a PUB socket that tells when somebody subscribes.
         self._socket = self._context.socket(zmq.XPUB)
-        self._socket.set(zmq.XPUB_VERBOSE, 1)
+        self._socket.set(zmq.XPUB_VERBOSER, 1)  # and when each of them leaves
         self._socket.set(zmq.SNDHWM, 1000)
         self._socket.set(zmq.LINGER, 200)
         self._lock = threading.Lock()
