@@ -66,8 +66,8 @@ def send(command: str, fields: tuple[str, ...], endpoint: str) -> None:
 
     \b
     live-eels send set_clusters k=5
-    live-eels send set_model model=mn-fe-cnn
-    live-eels send add_window_map name=oxygen signal_ev=[530,560] fit_ev=[490,525]
+    live-eels send set_model model=mn-fe-conv
+    live-eels send add_window_map name=oxygen 'signal_ev=[530,560]' 'fit_ev=[490,525]'
     live-eels send record on=false
     live-eels send stop
     """

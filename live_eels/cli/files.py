@@ -132,7 +132,6 @@ def _facts(recording: Recording) -> Table:
     if seen < scan.pixels:
         missing = np.flatnonzero(recording.visits() == 0)
         table.add_row("missing", f"{len(missing)} pixels, the first at index {missing[0]}")
-    end = recording.end
     table.add_row("end", _end(recording))
     if recording.maps:
         table.add_row("maps", ", ".join(recording.maps))

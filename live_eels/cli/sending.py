@@ -41,7 +41,7 @@ chunk_option = click.option(
 
 @click.command()
 @click.option("--scene", default="core_shell", show_default=True, help="Scene name or TOML file.")
-@click.option("--list", "list_scenes", is_flag=True, help="List the scenes that ship, and exit.")
+@click.option("--list", "list_scenes", is_flag=True, help="List scenes and faults, and exit.")
 @click.option("--scan", "shape", type=Shape(), help="Another scan shape, same field of view.")
 @endpoint_option
 @pattern_option
@@ -82,13 +82,14 @@ def simulate(
     live-eels simulate --scene core_shell --rate 2000      and in another terminal
     live-eels run
     """
-    from live_eels.simulators.faults import with_faults
+    from live_eels.simulators.faults import PRESETS, with_faults
     from live_eels.simulators.scene import load_scene, scene_names
     from live_eels.simulators.send import send
 
     if list_scenes:
         for name in scene_names():
             click.echo(f"{name:20s} {load_scene(name).title}")
+        click.echo(f"faults: {', '.join(PRESETS)}")
         return
     if gallery is not None:
         from live_eels.simulators.gallery import make_gallery

@@ -60,7 +60,7 @@ def _section(name: str, defaults: Any, given: dict[str, Any]) -> str:
         value = given.get(field.name, getattr(defaults, field.name))
         change = (name, field.name) in _CHANGE
         lines += _commented(docs.get(field.name, ""))
-        written = f"{field.name} = {_toml(value)}"
+        written = f"{field.name} = {_toml(value)}" if value is not None else _unset(field)
         active = change or field.name in given
         lines.append((written if active else f"# {written}") + ("    # CHANGE ME" * change))
     return "\n".join(lines) + "\n"
@@ -77,11 +77,27 @@ def _foreign(name: str, kind: Any) -> str:
             lines.append(f"{field.name} = {_EXAMPLES.get((name, field.name), '0')}    # CHANGE ME")
         else:
             value = field.default if field.default is not msgspec.NODEFAULT else None
-            lines.append(f"# {field.name} = {_toml(value)}")
+            example = _EXAMPLES.get((name, field.name))
+            if example is not None:
+                lines.append(f"# {field.name} = {example}    # an example: not set")
+            elif value is None:
+                lines.append(f"# {_unset(field)}")
+            else:
+                lines.append(f"# {field.name} = {_toml(value)}")
     return "\n".join(lines) + "\n"
 
 
+_INSTRUMENT = "{ beam_energy_kev = 200.0, convergence_mrad = 20.0, collection_mrad = 40.0 }"
 _EXAMPLES = {
+    ("dectris", "low"): "{ offset_ev = -20.0, dispersion_ev = 0.25 }",
+    ("dectris", "instrument"): _INSTRUMENT,
+    ("karabo", "instrument"): _INSTRUMENT,
+    ("karabo", "navigation"): '[{ name = "y", size = 64 }, { name = "x", size = 64 }]',
+    ("karabo", "low"): (
+        '{ source = "SPECTROMETER/LOW", key = "spectra", offset_ev = -20.0, dispersion_ev = 0.25 }'
+    ),
+    ("karabo", "pixel"): '{ source = "SCAN/GENERATOR", key = "pixel" }',
+    ("karabo", "scan"): '{ source = "SCAN/GENERATOR", key = "scan" }',
     ("dectris", "navigation"): '[{ name = "y", size = 64 }, { name = "x", size = 64 }]',
     ("dectris", "core"): "{ offset_ev = 400.0, dispersion_ev = 0.25 }",
     ("karabo", "core"): (
@@ -114,10 +130,16 @@ def _docs(struct: type) -> dict[str, str]:
     return {name: text.replace("``", '"') for name, text in found.items()}
 
 
+def _unset(field: msgspec.structs.FieldInfo) -> str:
+    """A setting that has no default, with a value of the right kind to put another in place."""
+    kind = str(field.type)
+    example = "[600.0, 700.0]" if "tuple" in kind else "2" if "int" in kind else '""'
+    example = "0.5" if "float" in kind and "tuple" not in kind else example
+    return f"{field.name} = {example}    # an example: not set"
+
+
 def _toml(value: Any) -> str:
     match value:
-        case None:
-            return '""  # not set'
         case bool():
             return str(value).lower()
         case str():

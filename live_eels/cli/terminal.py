@@ -119,7 +119,8 @@ def summary(session: Session, pictures: list[Path]) -> None:
     console.print(table)
     if session.path is not None and session.keep:
         console.print("  Open it:", style="dim")
-        console.print(f'    >>> import hyperspy.api as hs; s = hs.load("{session.path}")')
+        line = f'    >>> import hyperspy.api as hs; s = hs.load("{session.path}")'
+        console.print(line, soft_wrap=True)  # to be copied: whole
 
 
 def _labels(session: Session) -> str:
