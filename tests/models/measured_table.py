@@ -8,13 +8,13 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-
 from live_eels.models.evaluate import find, on_spectra
 from live_eels.models.spectra_files import read_folder
+
 from live_eels.spectra import EnergyAxis
 
 sys.path.insert(0, str(Path(__file__).parent))
-import measured  # noqa: E402
+import measured
 
 
 def line_scan(classifier) -> np.ndarray:
