@@ -29,10 +29,14 @@ class Graph:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
 
-    def constant(self, value: NDArray[Any] | float | Sequence[int]) -> str:
-        """Add a constant: float32, or int64 where it is whole numbers."""
+    def constant(
+        self,
+        value: NDArray[Any] | float | Sequence[int],
+        number: type[np.floating[Any]] = np.float32,
+    ) -> str:
+        """Add a constant: of type ``number``, or int64 where it is whole numbers."""
         array = np.asarray(value)
-        array = array.astype(np.int64 if array.dtype.kind in "iu" else np.float32)
+        array = array.astype(np.int64 if array.dtype.kind in "iu" else number)
         name = f"c{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
         return name
@@ -43,9 +47,16 @@ class Graph:
         self._nodes.append(helper.make_node(operator, inputs, [output], **attributes))
         return output
 
-    def affine(self, x: str, weight: NDArray[Any], bias: NDArray[Any]) -> str:
-        """``x @ weight.T + bias``."""
-        return self.node("Gemm", x, self.constant(weight), self.constant(bias), transB=1)
+    def affine(
+        self,
+        x: str,
+        weight: NDArray[Any],
+        bias: NDArray[Any],
+        number: type[np.floating[Any]] = np.float32,
+    ) -> str:
+        """``x @ weight.T + bias``, all of type ``number``."""
+        constants = self.constant(weight, number), self.constant(bias, number)
+        return self.node("Gemm", x, *constants, transB=1)
 
     def encode(
         self, points: int, elements: int, outputs: Mapping[str, int], metadata: Mapping[str, str]

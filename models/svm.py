@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from live_eels.models.graph import SMALLEST, Graph
 from numpy.typing import NDArray
+from onnx import TensorProto
 from sklearn.decomposition import PCA
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import SVC, LinearSVC
@@ -92,10 +93,15 @@ def write_machine(graph: Graph, x: str, machine: Machine) -> str:
         weight = np.concatenate([np.asarray(m.coef_) for m in estimators])
         return graph.affine(x, weight, np.array([m.intercept_[0] for m in estimators]))
     assert machine.projection is not None
-    x = graph.affine(x, machine.projection.T, -machine.mean @ machine.projection)
+    # Margins are small differences of large sums over support vectors: float32 loses digits.
+    double = np.float64
+    x = graph.node("Cast", x, to=TensorProto.DOUBLE)
+    x = graph.affine(x, machine.projection.T, -machine.mean @ machine.projection, double)
     vectors, weights, bias, gamma = machine.expansion()
     # exp(-g |x - v|^2) = exp(2 g x.v - g |v|^2 - g |x|^2): one product with all vectors.
-    products = graph.affine(x, 2 * gamma * vectors, -gamma * (vectors**2).sum(axis=1))
+    products = graph.affine(x, 2 * gamma * vectors, -gamma * (vectors**2).sum(axis=1), double)
     square = graph.node("ReduceSumSquare", x, axes=[1], keepdims=1)
-    own = graph.node("Mul", square, graph.constant(np.array([-gamma])))
-    return graph.affine(graph.node("Exp", graph.node("Add", products, own)), weights, bias)
+    own = graph.node("Mul", square, graph.constant(np.array([-gamma]), double))
+    near = graph.node("Exp", graph.node("Add", products, own))
+    margins = graph.affine(near, weights, bias, double)
+    return graph.node("Cast", margins, to=TensorProto.FLOAT)
