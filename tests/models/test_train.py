@@ -31,7 +31,7 @@ def _recipe(family, **changed):
     if family not in ("linear-svm", "cosine-svm", "rbf-svm"):
         pytest.importorskip("torch")
     return Recipe(
-        name="small", title="t", family=family, epochs=30, components=16, cost=3.0, **changed
+        name="small", title="t", family=family, epochs=30, components=16, cost=1.0, **changed
     )
 
 
@@ -60,7 +60,7 @@ def test_machine_equals_scikit_learn_calibrated_probabilities(data):
     from sklearn.frozen import FrozenEstimator
 
     x = prepare(data.window)
-    machine = svm.train_machine("rbf", x, data.label, cost=3.0, components=16, seed=0)
+    machine = svm.train_machine("rbf", x, data.label, cost=1.0, components=16, seed=0)
     seen = machine.seen(x)
     theirs = CalibratedClassifierCV(FrozenEstimator(machine.trained), method="temperature")
     theirs.fit(seen, data.label)
