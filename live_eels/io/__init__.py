@@ -1,0 +1,1 @@
+"""Whatever may block, wait or fail for reasons outside: sockets, files, pages."""

@@ -46,4 +46,5 @@ def many_threads_may_call() -> bool:
     numba's OpenMP and TBB layers allow it; its built-in one, which is what a plain install on
     macOS has, aborts the process.
     """
-    return str(threading_layer()) in ("omp", "tbb")
+    layer: str = threading_layer()  # type: ignore[no-untyped-call]
+    return layer in ("omp", "tbb")
