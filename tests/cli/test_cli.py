@@ -65,18 +65,22 @@ def test_a_users_mistake_is_one_line_with_a_remedy_and_its_exit_code(
     assert "Traceback" not in done.stderr
 
 
-def test_a_new_configuration_passes_its_own_check(tmp_path):
-    runner = CliRunner()
-    for source in ("live_eels", "dectris", "karabo"):
-        path = tmp_path / f"{source}.toml"
-        made = runner.invoke(cli, ["config", "new", str(path), "--source", source])
-        assert made.exit_code == 0, made.output
-        assert "CHANGE ME" in path.read_text()
-        checked = runner.invoke(cli, ["config", "check", str(path)], catch_exceptions=False)
-        assert checked.exit_code == 0, checked.output
+@pytest.fixture(params=["live_eels", "dectris", "karabo"])
+def source(request):
+    if request.param == "dectris":
+        pytest.importorskip("dectris.compression")
+    return request.param
 
 
-@pytest.mark.parametrize("source", ["live_eels", "dectris", "karabo"])
+def test_a_new_configuration_passes_its_own_check(tmp_path, source):
+    path = tmp_path / f"{source}.toml"
+    made = CliRunner().invoke(cli, ["config", "new", str(path), "--source", source])
+    assert made.exit_code == 0, made.output
+    assert "CHANGE ME" in path.read_text()
+    checked = CliRunner().invoke(cli, ["config", "check", str(path)], catch_exceptions=False)
+    assert checked.exit_code == 0, checked.output
+
+
 def test_every_setting_of_a_new_configuration_can_be_uncommented(tmp_path, source):
     path = tmp_path / "all.toml"
     CliRunner().invoke(cli, ["config", "new", "--source", source, str(path)])

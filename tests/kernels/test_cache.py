@@ -38,7 +38,7 @@ def test_the_users_own_cache_folder_is_kept_to(tmp_path):
 
 
 def test_other_peoples_kernels_are_cached_where_numba_puts_them():
-    assert numba.config.CACHE_DIR == os.environ.get("NUMBA_CACHE_DIR", "")
+    assert os.environ.get("NUMBA_CACHE_DIR", "") == numba.config.CACHE_DIR
 
 
 def test_an_edit_in_any_kernel_file_is_another_cache(tmp_path, monkeypatch):
