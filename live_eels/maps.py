@@ -50,11 +50,10 @@ class MapBoard:
         self._specs = wanted
 
     def update(self, result: ChunkResult) -> None:
-        """Write the values of one chunk, then those of pixels that changed with it."""
+        """Write the values of one chunk."""
         for name, values in result.maps.items():
             self._values[name][result.pixels] = values
             self._dirty.add(name)
-        self.refresh(result.refreshed)
 
     def refresh(self, maps: Mapping[str, NDArray[np.float32]]) -> None:
         """Replace whole maps: float32 ``(scan pixels,)`` each."""

@@ -347,14 +347,10 @@ class ChunkResult:
     maps
         Map name to values of the chunk's pixels, float32 ``(pixel,)``, nan where unknown;
         labels are whole numbers in float32, -1 for rejected.
-    refreshed
-        Map name to values of *all* pixels of the scan, float32 ``(scan pixels,)``, where a
-        new basis, new centres or a new model changed pixels that came earlier.
     """
 
     pixels: NDArray[np.int64]
     maps: Mapping[str, NDArray[np.float32]]
-    refreshed: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

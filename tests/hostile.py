@@ -124,6 +124,7 @@ MESSAGES = {
     "unknown field inside": signal(offset=0),
     # scan
     "no version": scan(version=...),
+    "version 0": scan(version=0),
     "version 2": scan(version=2),
     "version 1.0": scan(version=1.5),
     "version true": scan(version=True),
@@ -135,6 +136,8 @@ MESSAGES = {
     "NUL in the title": scan(title="a\0b"),
     "escape sequence in the title": scan(title="\x1b[2Jgone"),
     "newline in the title": scan(title="a\nb"),
+    "escape sequence of one character": scan(title="\x9b2Jgone"),
+    "delete in the title": scan(title="a\x7f"),
     "NUL in a signal name": signal(name="a\0"),
     "NUL in an axis name": axis(name="a\0"),
     "NUL in units": axis(units="n\0m"),

@@ -148,6 +148,13 @@ def test_a_message_as_large_as_a_chunk_is_passed_on_as_it_is():
     assert chunk.counts is message.counts
 
 
+def test_chunks_come_in_the_order_of_their_messages():
+    assembler = Assembler(AssembleSettings(chunk_pixels=8))
+    messages = [core([0, 1]), core(np.arange(2, 10), 1), core(np.arange(10, 18), 2)]
+    out = play(assembler, [scan_of(18), *messages]) + assembler.flush()
+    assert np.concatenate([chunk.pixels for chunk in chunks(out)]).tolist() == list(range(18))
+
+
 def test_an_unaligned_message_is_copied():
     plain = core(np.arange(8))
     buffer = memoryview(b"x" + plain.counts.tobytes())[1:]
@@ -350,6 +357,8 @@ def test_orphans_are_bounded(monkeypatch):
     assert assembler.counters.orphans == 7
     out = play(assembler, [scan_of(10)]) + assembler.flush()
     assert sorted(pixel for pixel, _ in rows(out)) == [7, 8, 9]
+    out = play(assembler, image(3, scan_id="t")) + play(assembler, [scan_of(10, scan_id="t")])
+    assert len(rows(out + assembler.flush())) == 3  # the room is there again for the next scan
     monkeypatch.setattr(assemble, "MAX_ORPHANS", 2)
     assembler = Assembler()
     play(assembler, image(10))
@@ -385,6 +394,8 @@ def test_after_the_end_nothing_more(reason):
     assert assembler.counters.after_end == 2
     assert assembler.scan is None
     assert assembler.flush() == []
+    assembler.feed(scan_of(4, scan_id="t"))
+    assert assembler.counters == Counters()  # nothing of it was kept for another scan
 
 
 def test_end_of_an_unknown_scan_is_nothing():
@@ -440,6 +451,25 @@ def test_pairs_find_each_other(order, chunk_pixels, step):
         assert chunk.low.dtype == np.float32
     assert assembler.counters.unpaired == 0
     assert assembler.counters.visits == assembler.counters.pixels == 40
+
+
+def test_partners_in_another_order_find_each_other():
+    messages = [core(np.arange(6)), low([4, 0, 5, 2, 1, 3], 1)]
+    assembler = Assembler(AssembleSettings(chunk_pixels=100))
+    out = play(assembler, [scan_of(6, low=True), *messages]) + assembler.flush()
+    assert rows(out) == sent(messages)
+    assert rows(out, "low") == sent(messages, "low")
+    assert len(chunks(out)) == 1
+    assert assembler.counters.unpaired == 0
+
+
+def test_a_full_buffer_hands_on_pairs_and_keeps_those_who_wait():
+    assembler = Assembler(AssembleSettings(chunk_pixels=4, pair_pixels=2))
+    messages = [core(np.arange(6)), low(np.arange(3), 1), core(6, 2), low(np.arange(3, 7), 3)]
+    out = play(assembler, [scan_of(7, low=True), *messages, ScanEnd("s", "complete", 7)])
+    assert rows(out) == sent(messages)
+    assert rows(out, "low") == sent(messages, "low")
+    assert assembler.counters.unpaired == 0
 
 
 def test_partners_that_never_come():

@@ -133,6 +133,10 @@ LIES = {
     "too many pixels": json.dumps(
         {"command": "mark_region", "request": "note", "pixels": [0] * 5000}
     ).encode(),
+    "spectrum of no pixel": b'{"command": "get_spectrum", "pixels": []}',
+    "refined into one": b'{"command": "refine", "method": "gmm", "clusters": 1}',
+    "asked window falls": b'{"command": "get_window_map", "signal_ev": [2, 1]}',
+    "asked fit falls": b'{"command": "get_window_map", "signal_ev": [1, 2], "fit_ev": [2, 1]}',
     "corner negative": b'{"command": "mark_region", "request": "note", "corner": [-1, 0]}',
     "NUL in a note": b'{"command": "mark_region", "request": "note", "text": "\\u0000"}',
     "too long": b'{"command": "status"}' + b" " * 70_000,

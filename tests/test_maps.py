@@ -68,11 +68,14 @@ def test_announcing_adds_and_drops_maps_and_empties_those_with_new_classes():
     snapshot = board.snapshot()
     assert set(snapshot.maps) == {"l", "c"}
     assert np.isnan(snapshot.maps["l"]).all()
+    board.announce([MapSpec("a")])
+    assert np.isnan(board.snapshot().maps["a"]).all()  # it comes back empty
 
 
 def test_refresh_replaces_every_pixel():
     board = MapBoard(scan_of(2), [MapSpec("a")])
     board.update(result([0], a=[1]))
+    board.snapshot()
     board.refresh({"a": np.array([4, 5], np.float32)})
     np.testing.assert_array_equal(board.snapshot().maps["a"], [4, 5])
 

@@ -150,6 +150,12 @@ def test_counts_are_views_of_the_message():
     assert message.counts[0, 0] == 77
 
 
+def test_pixels_that_begin_and_end_like_a_run_are_sent_one_by_one():
+    for pixels in ([4, 6, 5, 7], [4, 4, 4, 7]):
+        sent = Spectra("s", "core", 0, np.array(pixels), np.ones((4, 3), "<u2"))
+        assert wire.decode(wire.encode(sent)).pixels.tolist() == pixels
+
+
 def test_references_outlive_their_message():
     scan = Scan("s", (), (Signal("core", EnergyAxis(0, 1, 3), "u2", np.ones(3, np.float32)),))
     parts = [bytearray(part) for part in wire.encode(scan)]
@@ -265,6 +271,28 @@ def test_hostile_messages_are_wire_errors_and_cost_nothing(name):
         tracemalloc.stop()
     assert peak < 2**20
     assert 0 < len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("too many parts", "2 to 6 parts"),
+        ("header of 64 KiB and one byte", "at most 65536 bytes"),
+        ("header 100 MB", "at most 65536 bytes"),
+    ],
+)
+def test_bounds_hold_before_anything_is_read(name, says):
+    with pytest.raises(WireError, match=says):
+        wire.decode(hostile.MESSAGES[name])
+
+
+def test_an_array_beyond_the_bound_is_refused_though_it_is_as_announced(monkeypatch):
+    parts = wire.encode(Spectra("s", "core", 0, np.arange(2), np.ones((2, 3), "<u2")))
+    monkeypatch.setattr(wire, "MAX_ARRAY_BYTES", 12)
+    wire.decode(parts)
+    monkeypatch.setattr(wire, "MAX_ARRAY_BYTES", 11)
+    with pytest.raises(WireError, match="at most 11"):
+        wire.decode(parts)
 
 
 def test_mutations_are_refused_or_read_and_nothing_else():
@@ -384,3 +412,12 @@ def test_hostile_shapes_of_maps(shape):
     lie = msgpack.packb(msgpack.unpackb(header) | {"shape": shape})
     with pytest.raises(WireError):
         wire.decode_result([topic, lie, values])
+
+
+def test_hostile_results_of_no_size_and_too_much_meaning():
+    topic, header, values = wire.encode_map(snapshot(), "label")
+    fields = msgpack.unpackb(header)
+    with pytest.raises(WireError, match="cannot be"):
+        wire.decode_result([topic, msgpack.packb(fields | {"shape": [0, 2**63]}), b""])
+    with pytest.raises(WireError, match="64 KiB"):
+        wire.decode_result([topic, msgpack.packb(fields | {"meaning": "x" * 70_000}), values])
