@@ -100,7 +100,7 @@ class AnalyseThread:
             if item is None:
                 self._catch_up()
             if self._stale is not None and time.monotonic() >= self._snapshot_due_s:
-                self._show(self._stale)
+                self._refresh(self._stale)
         self._obey()
 
     def ask(self, what: Callable[[], T]) -> Future[T]:
@@ -295,11 +295,18 @@ class AnalyseThread:
 
     def _keep_after_all(self, session: Session, recorder: Recorder) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = unused_path(self._folder, recorder.path.stem)
-        shutil.copyfile(recorder.path, path)
-        session.path = path
+        if session.path == recorder.path:
+            session.path = unused_path(self._folder, recorder.path.stem)
+        assert session.path is not None
+        shutil.copyfile(recorder.path, session.path)
 
     # Showing
+
+    def _refresh(self, session: Session) -> None:
+        """Show a scan as it is now; the file of one that is finished follows."""
+        self._show(session)
+        if session.finished and session.end is not None:
+            self._close_recording(session, session.end)
 
     def _show(self, session: Session) -> None:
         """Take a snapshot and publish it; how often follows from what it costs."""

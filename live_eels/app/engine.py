@@ -391,6 +391,7 @@ class Engine:
         if session.recorder is not None:
             text = command.text or command.request.replace("_", " ")
             session.recorder.note(text, np.array(command.pixels, np.int64))
+            self.analyse.ask(lambda: self.analyse.stale(session))  # a finished file gets it too
         if self.publisher is not None:
             self.publisher.event("mark_region", session.scan.id, details)
         return Ok(message="sent to control software" if self.publisher else "noted")

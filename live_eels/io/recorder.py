@@ -93,6 +93,7 @@ class Recorder:
             role: _mapped(self.path, extent) for role, extent in self._extents.items()
         }
         self._notes: list[Note] = []
+        self._has_end = False
         self._flush_every_s = flush_every_s
         self._flushed_s = time.monotonic()
         self._flusher: threading.Thread | None = None
@@ -293,17 +294,22 @@ class Recorder:
     ) -> None:
         """Write the end of the scan, its maps and counters, and let go of the file.
 
+        Once more, with other maps or after a note, it replaces what it wrote; in a file that
+        was closed without an end, it changes nothing.
+
         Raises
         ------
         RecorderError
             If they could not be written; the counts are safe and the file is readable.
         """
-        if self.finished:
+        if self.finished and not self._has_end:
             return
-        self.finished = True
         missing = {role: self.missing(role) for role in self._extents}
         self._wait_for_flush()
         try:
+            if self._has_end:
+                self._file = self.path.open("r+b", buffering=0)
+            self.finished = self._has_end = True
             append_end(self._file, end, missing, snapshot, counters or {}, self._notes)
         except OSError as error:
             raise RecorderError(

@@ -19,6 +19,12 @@ from live_eels.io.nexus import clean, make_group, write_axes
 from live_eels.io.overlay import Overlay
 from live_eels.spectra import Curve, MapSnapshot, MapSpec, ScanEnd
 
+_REPLACED = (
+    "entry/maps",
+    *(f"live_eels/{name}" for name in ("end", "counters", "notes", "missing", "curves", "scree")),
+)
+_OLD = " (old)"
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -39,6 +45,9 @@ def append_end(
 ) -> None:
     """Complete the recording in ``file`` (open for reading and writing, unbuffered).
 
+    In one that is complete already the new takes the place of the old, whose room in the file
+    is not used again.
+
     Parameters
     ----------
     missing
@@ -52,9 +61,15 @@ def append_end(
     """
     overlay = Overlay(file)
     with h5py.File(overlay, "r+", libver=("v110", "v110")) as recording:
+        # Removed last: HDF5 would write the new over the old, which a kill half-way must not do.
+        replaced = [name for name in _REPLACED if name in recording]
+        for name in replaced:
+            recording.move(name, name + _OLD)
         _write_end(recording, end, missing, counters, notes)
         if snapshot is not None:
             _write_results(recording, snapshot)
+        for name in replaced:
+            del recording[name + _OLD]
     overlay.commit(file)
 
 

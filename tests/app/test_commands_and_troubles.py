@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import h5py
 import numpy as np
 import zmq
 
@@ -59,6 +60,29 @@ def test_a_scan_that_is_settled_again_counts_once(endpoint, tmp_path):
         assert engine.finished_scans == 1
         assert engine.status().clusters == 3
         assert engine.config.cluster.clusters == 3  # so do the scans to come
+
+
+def test_the_file_of_a_finished_scan_follows_commands(endpoint, tmp_path):
+    """The page shows other maps, and a remark is made, after the last pixel: so does the file."""
+    scan, core, low, _ = two_phase_scan((6, 8))
+    with running(settings(endpoint, tmp_path)) as (engine, socket):
+        send(socket, messages(scan, core, low))
+        wait_for(lambda: engine.finished_scans == 1, "the scan")
+        (session,) = engine.sessions
+        assert isinstance(engine.command(control.SetClusters(k=3)), control.Ok)
+        assert isinstance(
+            engine.command(control.MarkRegion(request="note", text="odd")), control.Ok
+        )
+
+        def remark():
+            with h5py.File(session.path) as file:
+                return file["live_eels/notes"][()].decode()
+
+        wait_for(lambda: session.finished and "odd" in remark(), "the file")
+        shown = session.snapshot.maps["cluster"]
+        with h5py.File(session.path) as file:
+            assert np.array_equal(file["entry/maps/cluster/values"], shown, equal_nan=True)
+        assert len(np.unique(shown)) == 3
 
 
 def test_a_full_disk_stops_the_recording_and_not_the_analysis(endpoint, tmp_path, monkeypatch):

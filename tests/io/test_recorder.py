@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +13,7 @@ import textwrap
 import threading
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -531,7 +534,6 @@ def test_end_is_written_down(path: Path) -> None:
     rec.write(make_chunk(scan, np.r_[0:3, 8:20]))
     rec.note("a hole in the film", np.array([4, 5]))
     rec.finish(ScanEnd(scan.id, "lost", 15), make_snapshot(scan), {"gaps": np.int64(2)})
-    rec.finish(ScanEnd(scan.id, "complete"))  # a second end changes nothing
     with h5py.File(path) as file:
         assert file["live_eels"].attrs["state"] == "lost"
         assert file["live_eels/missing/core"][:].tolist() == [[3, 8]]
@@ -542,6 +544,59 @@ def test_end_is_written_down(path: Path) -> None:
         "a hole in the film",
     ]
     assert rec.bytes_written == 15 * 2 * (CHANNELS + LOW_CHANNELS)
+
+
+def test_a_second_end_takes_the_place_of_the_first(path: Path) -> None:
+    scan = make_scan((4, 5))
+    rec = Recorder(path, scan)
+    rec.write(make_chunk(scan, np.arange(20)))
+    end, first = ScanEnd(scan.id, "complete", 20), make_snapshot(scan)
+    rec.finish(end, first, {"lost": 0})
+    rec.note("afterwards")
+    later = replace(first, maps={"label": first.maps["label"] + 1})
+    rec.finish(end, later, {"lost": 1})
+    with h5py.File(path) as file:
+        assert list(file["entry/maps"]) == ["label"]
+        assert np.array_equal(file["entry/maps/label/values"], later.maps["label"], equal_nan=True)
+        assert json.loads(file["live_eels/counters"][()]) == {"lost": 1}
+        assert not [name for name in file["live_eels"] if "old" in name]
+    core = hs_load(path)
+    assert core.metadata.General.notes == "afterwards"
+    assert core.data.tobytes() == make_counts(scan).tobytes()
+
+
+@pytest.mark.parametrize("written", range(0, 12))
+def test_killed_while_the_end_is_replaced(path: Path, monkeypatch, written: int) -> None:
+    """However many of its pages were written: the counts open, and some end is there."""
+    scan = make_scan((4, 5))
+    rec = Recorder(path, scan)
+    rec.write(make_chunk(scan, np.arange(20)))
+    end, snapshot = ScanEnd(scan.id, "complete", 20), make_snapshot(scan)
+    rec.finish(end, snapshot)
+    left, write_all = [written], overlay.write_all
+
+    def dying(*arguments):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError("killed")
+        write_all(*arguments)
+
+    monkeypatch.setattr(overlay, "write_all", dying)
+    with contextlib.suppress(RecorderError):
+        rec.finish(end, snapshot)
+    core = hs_load(path)
+    assert core.data.tobytes() == make_counts(scan).tobytes()
+    with h5py.File(path) as file:
+        assert file["live_eels"].attrs["state"] == "complete"
+
+
+def test_a_file_closed_without_an_end_gets_none(path: Path) -> None:
+    scan = make_scan()
+    rec = Recorder(path, scan)
+    rec.close()
+    before = path.read_bytes()
+    rec.finish(ScanEnd(scan.id, "complete"))
+    assert path.read_bytes() == before
 
 
 def test_discard_removes_the_file(path: Path) -> None:
