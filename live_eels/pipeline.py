@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from live_eels import analyses
-from live_eels.classify import Classifier, ModelError, Source, entropy, label_source
+from live_eels.classify import Classifier, Source, entropy, label_source
 from live_eels.cluster import ClusterSettings, OnlineKMeans
 from live_eels.decompose import DecomposeSettings, StreamingPCA
 from live_eels.loadings import PixelLoadings
+from live_eels.model_card import ModelError
 from live_eels.preprocess import Preprocessor, PreprocessSettings
 from live_eels.spectra import (
     Chunk,

@@ -11,7 +11,8 @@ from live_eels.models.lines import F8, L3_EV, LineSet
 from live_eels.models.randomise import Domain, draw
 from numpy.typing import NDArray
 
-from live_eels.classify import Element, Preparation, Window
+from live_eels.classify import Preparation
+from live_eels.model_card import Element, Window
 
 WITHIN_EV = 22.0
 """Axes are off by up to 10 eV, and evaluated shifted by 13 eV more (Mn and Fe never overlap)."""

@@ -13,7 +13,8 @@ from live_eels.models import DEFAULT, shipped
 from live_eels.models.disturb import counted, scattered, shifted
 from live_eels.models.spectra_files import Labelled, read_folder
 
-from live_eels.classify import Classifier, ModelError, entropy, read_card
+from live_eels.classify import Classifier, entropy
+from live_eels.model_card import ModelError, read_card
 
 DRAWS = 20
 """Noise is drawn this often for each spectrum where counts are asked for."""

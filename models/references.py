@@ -16,7 +16,7 @@ from live_eels.models.lines import CLASSES, shipped_lines
 from live_eels.models.spectra_files import Labelled, read_folder
 from numpy.typing import NDArray
 
-from live_eels.classify import ModelError, read_card
+from live_eels.model_card import ModelError, read_card
 
 COPIES = 150
 """Noisy, slightly moved copies of each standard."""

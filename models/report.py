@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from live_eels.classify import Card
+from live_eels.model_card import Card
 
 CURVES = {
     "shift_ev": ("Energy axis off by, eV", "linear"),

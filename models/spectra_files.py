@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from live_eels.classify import ModelError
+from live_eels.model_card import ModelError
 from live_eels.spectra import EnergyAxis
 
 F8 = NDArray[np.floating[Any]]

@@ -22,7 +22,7 @@ from live_eels.models.lines import CLASSES, ELEMENT, VALENCE, shipped_lines
 from live_eels.models.randomise import Domain
 from numpy.typing import NDArray
 
-from live_eels.classify import Card, Class, ModelError, Rejection, Training
+from live_eels.model_card import Card, Class, ModelError, Rejection, Training
 
 RECIPES = Path(__file__).parent / "recipes"
 PENALTY = penalty(ELEMENT, [element.symbol for element in ELEMENTS])

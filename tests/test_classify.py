@@ -10,14 +10,8 @@ from live_eels.models.lines import CLASSES, shipped_lines
 from live_eels.models.randomise import draw
 from live_eels.models.simulated_tests import LABORATORY
 
-from live_eels.classify import (
-    Card,
-    Classifier,
-    ModelError,
-    entropy,
-    label_source,
-    read_card,
-)
+from live_eels.classify import Classifier, entropy, label_source
+from live_eels.model_card import Card, ModelError, read_card
 from live_eels.spectra import EnergyAxis
 
 AXIS = EnergyAxis(600.0, 0.25, 600)

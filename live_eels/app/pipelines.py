@@ -18,8 +18,9 @@ from threadpoolctl import threadpool_limits
 
 from live_eels import analyses
 from live_eels.app.session import Session
-from live_eels.classify import Classifier, ModelError, read_card
+from live_eels.classify import Classifier
 from live_eels.config import Config
+from live_eels.model_card import ModelError, read_card
 from live_eels.pipeline import Pipeline
 from live_eels.preprocess import PreprocessSettings
 from live_eels.spectra import (

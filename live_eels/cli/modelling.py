@@ -22,7 +22,7 @@ def models(ctx: click.Context) -> None:
 @models.command("list")
 def list_models() -> None:
     """List the shipped models; the first is the default."""
-    from live_eels.classify import read_card
+    from live_eels.model_card import read_card
     from live_eels.models import shipped
 
     table = Table("name", "family", "classes", "title", box=None, padding=(0, 2))

@@ -143,7 +143,7 @@ def models(config: Config) -> Check:
     """Load every model that may be used; each must recognise simulated spectra."""
     from live_eels import models
     from live_eels.app.pipelines import ModelFinder
-    from live_eels.classify import ModelError
+    from live_eels.model_card import ModelError
 
     wanted = config.classify.model
     names = list(models.shipped()) if wanted in ("", "auto") else [wanted]

@@ -12,7 +12,7 @@ from live_eels.models.randomise import draw
 from live_eels.models.simulated_tests import LABORATORY
 from live_eels.models.spectra_files import Labelled, SpectrumFileError, read_folder
 
-from live_eels.classify import ModelError
+from live_eels.model_card import ModelError
 from live_eels.spectra import EnergyAxis
 
 

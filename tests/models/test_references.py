@@ -7,7 +7,8 @@ from live_eels.models.lines import CLASSES, shipped_lines
 from live_eels.models.randomise import draw
 from live_eels.models.simulated_tests import LABORATORY
 
-from live_eels.classify import Classifier, ModelError, read_card
+from live_eels.classify import Classifier
+from live_eels.model_card import ModelError, read_card
 
 pytest.importorskip("torch")
 

@@ -17,7 +17,8 @@ from live_eels.models.train import (
     temperature,
 )
 
-from live_eels.classify import Classifier, ModelError, read_card
+from live_eels.classify import Classifier
+from live_eels.model_card import ModelError, read_card
 
 ORT = pytest.importorskip("onnxruntime")
 
