@@ -102,6 +102,8 @@ class AnalyseThread:
             if self._stale is not None and time.monotonic() >= self._snapshot_due_s:
                 self._refresh(self._stale)
         self._obey()
+        if self._stale is not None:
+            self._refresh(self._stale)
 
     def ask(self, what: Callable[[], T]) -> Future[T]:
         """Run ``what`` on this thread, between chunks."""

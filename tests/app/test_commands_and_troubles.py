@@ -70,19 +70,19 @@ def test_the_file_of_a_finished_scan_follows_commands(endpoint, tmp_path):
         wait_for(lambda: engine.finished_scans == 1, "the scan")
         (session,) = engine.sessions
         assert isinstance(engine.command(control.SetClusters(k=3)), control.Ok)
-        assert isinstance(
-            engine.command(control.MarkRegion(request="note", text="odd")), control.Ok
-        )
-
-        def remark():
-            with h5py.File(session.path) as file:
-                return file["live_eels/notes"][()].decode()
-
-        wait_for(lambda: session.finished and "odd" in remark(), "the file")
+        wait_for(lambda: session.finished, "three clusters")
         shown = session.snapshot.maps["cluster"]
+        assert len(np.unique(shown)) == 3
         with h5py.File(session.path) as file:
             assert np.array_equal(file["entry/maps/cluster/values"], shown, equal_nan=True)
-        assert len(np.unique(shown)) == 3
+        reply = engine.command(control.MarkRegion(request="note", text="odd"))
+        assert isinstance(reply, control.Ok), reply
+
+        (end,) = (t for t in threading.enumerate() if t.name == "analyse")
+        engine.stop()
+        end.join(WAIT_S)
+        with h5py.File(session.path) as file:
+            assert b"odd" in file["live_eels/notes"][()]
 
 
 def test_a_full_disk_stops_the_recording_and_not_the_analysis(endpoint, tmp_path, monkeypatch):
