@@ -6,6 +6,7 @@ sleeps. It is woken to stop, not polled. Parts come out as views of ZeroMQ's own
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -103,8 +104,9 @@ class Receiver:
             yield [frame.buffer for frame in frames]
 
     def wake(self) -> None:
-        """Make ``wait`` return, from another thread."""
-        self._wake_there.send(b"")
+        """Make ``wait`` return, from another thread; nothing waits on what is closed."""
+        with contextlib.suppress(zmq.ZMQError):
+            self._wake_there.send(b"")
 
     def close(self) -> None:
         """Close everything; nothing may wait on it any more."""
