@@ -76,6 +76,7 @@ class AnalyseThread:
         self._snapshot_due_s = 0.0
         self._kernels: AbstractContextManager[Any] = nullcontext()
         self._stale: Session | None = None
+        self._over = False
         self._changes = 0  # by commands; a settling that one of them interrupts begins again
 
     def run(self, kernels: AbstractContextManager[Any] | None = None) -> None:
@@ -104,10 +105,15 @@ class AnalyseThread:
         self._obey()
         if self._stale is not None:
             self._refresh(self._stale)
+        self._over = True
+        self._obey()  # whoever asked in between
 
     def ask(self, what: Callable[[], T]) -> Future[T]:
         """Run ``what`` on this thread, between chunks."""
         future: Future[T] = Future()
+        if self._over:
+            future.set_exception(LookupError("the engine has stopped"))
+            return future
         self._commands.append((what, future))
         self._inbox.wake()
         return future

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
 import click
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from live_eels import control
 from live_eels.io.client import ask
@@ -69,6 +72,8 @@ def send(command: str, fields: tuple[str, ...], endpoint: str) -> None:
     live-eels send set_model model=mn-fe-conv
     live-eels send add_window_map name=oxygen 'signal_ev=[530,560]' 'fit_ev=[490,525]'
     live-eels send record on=false
+    live-eels send get_spectrum 'pixels=[0,1,2]' > spectrum.csv
+    live-eels send get_window_map 'signal_ev=[640,660]' 'fit_ev=[600,635]' > map.csv
     live-eels send stop
     """
     message: dict[str, Any] = {"command": command}
@@ -92,6 +97,30 @@ def send(command: str, fields: tuple[str, ...], endpoint: str) -> None:
             raise click.ClickException(reply.error)
         case control.Status():
             _print(reply)
+        case control.Spectrum():
+            _print_spectrum(reply)
+        case control.WindowMap():
+            rows = np.frombuffer(reply.values, "<f4").reshape(-1, reply.shape[-1])
+            np.savetxt(sys.stdout, rows, fmt="%.6g", delimiter=",")
+
+
+def _print_spectrum(reply: control.Spectrum) -> None:
+    """CSV: raw counts (mean over the pixels) with their scatter, and the processed curves."""
+    columns: dict[str, NDArray[Any]] = {"counts": np.frombuffer(reply.raw, "<f4")}
+    steps_ev = reply.dispersion_ev * np.arange(len(columns["counts"]))
+    columns = {"energy_ev": reply.offset_ev + steps_ev} | columns
+    if reply.error is not None:
+        columns["error"] = np.frombuffer(reply.error, "<f4")
+    if reply.processed_offset_ev is not None:
+        columns["processed_energy_ev"] = reply.processed_offset_ev + steps_ev
+        for name in ("processed", "background", "signal"):
+            if (curve := getattr(reply, name)) is not None:
+                columns[name] = np.frombuffer(curve, "<f4")
+    if reply.note:
+        click.echo(reply.note, err=True)
+    click.echo(",".join(columns))
+    rows = np.column_stack(list(columns.values()))
+    np.savetxt(sys.stdout, rows, fmt="%.7g", delimiter=",")
 
 
 @click.command()

@@ -10,6 +10,7 @@ import pytest
 import zmq
 
 from live_eels import control, wire
+from live_eels.io import commands
 from live_eels.io.client import Client, EngineGone, ask
 from live_eels.io.commands import CommandServer
 from live_eels.io.publisher import Publisher
@@ -139,7 +140,7 @@ def test_the_client_gets_the_newest_maps(publisher, board, endpoint):
             client.ask(control.GetStatus())
 
 
-def test_commands_are_answered_one_by_one_and_rubbish_too(endpoint):
+def test_commands_are_answered_and_rubbish_too(endpoint):
     def obey(command):
         if isinstance(command, control.SetClusters):
             return control.Ok(message=f"k is {command.k}")
@@ -162,6 +163,60 @@ def test_commands_are_answered_one_by_one_and_rubbish_too(endpoint):
         assert isinstance(control.decode_reply(bare.recv_multipart()[-1]), control.Refused)
         assert ask(endpoint, control.SetClusters(k=4)) == control.Ok(message="k is 4")
     finally:
+        context.destroy(0)
+        server.stop()
+        thread.join()
+
+
+def test_a_slow_command_does_not_hold_up_others(endpoint):
+    asked, answer = threading.Event(), threading.Event()
+
+    def obey(command):
+        if isinstance(command, control.SetClusters):
+            asked.set()
+            answer.wait(30)
+        return control.Ok(message=type(command).__name__)
+
+    server = CommandServer(endpoint, obey)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    replies = []
+    slow = threading.Thread(
+        target=lambda: replies.append(ask(endpoint, control.SetClusters(k=3), timeout_s=30))
+    )
+    try:
+        slow.start()
+        assert asked.wait(30)
+        assert ask(endpoint, control.GetStatus()).message == "GetStatus"
+        assert not replies
+        server.stop()  # what is at work is still answered
+        answer.set()
+        slow.join()
+        assert [reply.message for reply in replies] == ["SetClusters"]
+    finally:
+        answer.set()
+        server.stop()
+        thread.join()
+
+
+def test_a_flood_of_commands_is_refused(endpoint, monkeypatch):
+    monkeypatch.setattr(commands, "MAX_WAITING", 2)
+    answer = threading.Event()
+    server = CommandServer(endpoint, lambda command: control.Ok(message=str(answer.wait(30))))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    context = zmq.Context()
+    socket = context.socket(zmq.DEALER)
+    socket.connect(endpoint)
+    try:
+        for _ in range(3):
+            socket.send_multipart([b"", control.encode(control.GetStatus())])
+        assert "too many" in control.decode_reply(socket.recv_multipart()[-1]).error
+        answer.set()
+        for _ in range(2):
+            assert isinstance(control.decode_reply(socket.recv_multipart()[-1]), control.Ok)
+    finally:
+        answer.set()
         context.destroy(0)
         server.stop()
         thread.join()

@@ -1,0 +1,61 @@
+"""What ``live-eels send`` prints: ``live_eels/cli/asking.py``."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from conftest import two_phase_scan
+from live_eels.cli import cli
+from live_eels.io.commands import CommandServer
+from running_engine import messages, running, send, settings, wait_for
+
+
+@pytest.fixture
+def scanned(endpoint, tmp_path):
+    """A running engine with a finished scan, its control address, and the counts sent."""
+    scan, core, low, _ = two_phase_scan((6, 8))
+    with running(settings(endpoint, tmp_path)) as (engine, socket):
+        server = CommandServer(f"{endpoint}c", engine.command)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            send(socket, messages(scan, core, low))
+            wait_for(lambda: engine.finished_scans == 1, "the scan")
+            yield engine, f"{endpoint}c", core
+        finally:
+            server.stop()
+            thread.join()
+
+
+def rows(output: str) -> list[list[str]]:
+    return [line.split(",") for line in output.strip().splitlines()]
+
+
+def test_spectra_and_maps_come_as_csv(scanned):
+    engine, address, core = scanned
+    where = ["--endpoint", address]
+    done = CliRunner().invoke(cli, ["send", "get_spectrum", "pixels=[0,1]", *where])
+    assert done.exit_code == 0, done.output
+    header, *table = rows(done.stdout)
+    values = np.array(table, float)
+    axis = engine.current.scan.core.axis
+    np.testing.assert_allclose(values[:, header.index("energy_ev")], axis.energies_ev, rtol=1e-6)
+    np.testing.assert_allclose(values[:, header.index("counts")], core[:2].mean(axis=0), rtol=1e-6)
+    assert header[2:] == ["error", "processed_energy_ev", "processed", "background", "signal"]
+    done = CliRunner().invoke(
+        cli, ["send", "get_window_map", "signal_ev=[640,660]", "fit_ev=[600,635]", *where]
+    )
+    values = np.array(rows(done.stdout), float)
+    shown = engine.window_map((640.0, 660.0), (600.0, 635.0))
+    np.testing.assert_allclose(values, shown, rtol=1e-5)
+
+
+def test_a_refused_command_ends_with_its_reason(scanned):
+    _, address, _ = scanned
+    done = CliRunner().invoke(cli, ["send", "set_model", "model=nowhere", "--endpoint", address])
+    assert done.exit_code == 1
+    assert "nowhere" in done.output
