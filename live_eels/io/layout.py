@@ -149,9 +149,8 @@ def stored_dtype(dtype: str, passes: int) -> np.dtype[Any]:
     if passes <= 1 or own.kind == "f":
         return own
     low, high = (int(np.iinfo(own).min) * passes, int(np.iinfo(own).max) * passes)
-    for code in ("u1", "u2", "u4", "i4"):
-        wide = np.iinfo(code)
-        if wide.min <= low and high <= wide.max and np.dtype(code).kind == own.kind:
+    for code in ("u1", "u2", "u4"):
+        if low >= 0 and high <= np.iinfo(code).max:
             return np.dtype("<" + code)
     return np.dtype("<f8")
 

@@ -170,6 +170,7 @@ def test_hyperspy_opens_a_calibrated_eels_signal(path: Path, shape: tuple[int, .
     assert (energy.name, energy.units, energy.offset, energy.scale, energy.size) == (
         "Energy loss", "eV", 620.0, 0.25, CHANNELS,
     )  # fmt: skip
+    assert energy.is_binned
     assert [
         (axis.name, axis.size, axis.scale, axis.units, axis.offset)
         for axis in reversed(eels.axes_manager.navigation_axes)
@@ -177,6 +178,7 @@ def test_hyperspy_opens_a_calibrated_eels_signal(path: Path, shape: tuple[int, .
     tem = eels.metadata.Acquisition_instrument.TEM
     assert (tem.beam_energy, tem.convergence_angle, tem.beam_current) == (200.0, 24.0, 0.3)
     assert (tem.Detector.EELS.collection_angle, tem.Detector.EELS.dwell_time) == (55.0, 0.002)
+    assert tem.get_item("acquisition_mode") == ("STEM" if shape else None)
     assert (tem.microscope, tem.Detector.EELS.spectrometer) == ("Nion U200", "IRIS")
     assert eels.metadata.Signal.signal_origin == "simulation"
     assert eels.metadata.General.title == "LSMO 0421"
@@ -330,9 +332,12 @@ def test_other_threads_read_while_one_writes(path: Path) -> None:
     assert np.array_equal(rec.read(every[::7]), truth[::7])  # still there after the end
 
 
-def test_window_sum_is_nan_where_nothing_came(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dtype", ["u2", "u4", "i4", "f4"])
+def test_window_sum_is_nan_where_nothing_came(
+    path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str
+) -> None:
     monkeypatch.setattr(recorder, "_BLOCK_BYTES", 500)  # several blocks, the last one short
-    scan = make_scan((4, 5), low=True)
+    scan = make_scan((4, 5), low=True, dtype=dtype)
     rec = Recorder(path, scan)
     pixels = np.array([17, 3, 4, 9])
     rec.write(make_chunk(scan, pixels))
@@ -459,6 +464,38 @@ def test_passes_add_up_to_the_top_of_the_dtype(path: Path) -> None:
     assert (low.data == 4 * 65534).all()
 
 
+def test_visits_stop_at_the_top_of_their_dtype_and_the_counts_go_on(path: Path) -> None:
+    scan = make_scan((), passes=70_000)
+    rec = Recorder(path, scan)
+    rec.write(make_chunk(scan, [0]))
+    rec._visits["core"][:] = 65_534  # as if so many had come
+    for _ in range(2):
+        rec.write(make_chunk(scan, [0]))
+    assert rec.visits().tolist() == [65_535]
+    assert np.array_equal(rec.read(np.array([0]))[0], 3.0 * make_counts(scan)[0])
+
+
+def test_what_lies_where_nothing_came_is_never_looked_at(path: Path) -> None:
+    """The place of the counts may be a hole, or hold what the disk held before."""
+    scan = make_scan((4, 5), passes=2)
+    rec = Recorder(path, scan)
+    with path.open("r+b") as file:
+        file.seek(rec._extents["core"].offset)
+        file.write(b"\x55" * rec._extents["core"].nbytes)
+    rec.write(make_chunk(scan, [3, 4]))
+    rec.write(make_chunk(scan, [4, 5], seed=1))
+    expected = np.zeros((20, CHANNELS))
+    expected[[3, 4]] += make_counts(scan)[[3, 4]]
+    expected[[4, 5]] += make_counts(scan, seed=1)[[4, 5]]
+    assert np.array_equal(rec.read(np.arange(20)), expected)
+
+
+def test_visits_are_a_copy(path: Path) -> None:
+    rec = Recorder(path, make_scan())
+    rec.visits()[:] = 1
+    assert not rec.visits().any()
+
+
 def test_live_view_keeps_the_newest_spectrum(path: Path) -> None:
     scan = make_scan(())
     rec = Recorder(path, scan)
@@ -523,6 +560,16 @@ def test_chunks_of_hdf5_follow_one_another_in_raster_order(
         counts = file["entry/core/spectrum_2d/intensity".replace("2d", f"{len(shape)}d")]
         assert np.array_equal(counts[:].reshape(scan.pixels, -1), make_counts(scan))
         assert int(np.prod(counts.chunks)) * 2 <= max(1000, 4 * 2 * shape[-1])
+
+
+def test_counts_that_do_not_lie_in_one_run_are_refused(path: Path) -> None:
+    """Chunks written one by one lie where they came: plain writes would destroy the file."""
+    with h5py.File(path, "w") as file:
+        counts = file.create_dataset("counts", (4, 3), "u2", chunks=(1, 3))
+        for row in (2, 0, 3, 1):
+            counts[row] = row
+        with pytest.raises(OSError, match="in one run"):
+            layout._first_byte(counts, (1, 3))
 
 
 # --- the end, and accidents ---------------------------------------------------------------
