@@ -10,6 +10,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import zmq
+
+from live_eels import wire
 
 ROOT = Path(__file__).parents[1]
 
@@ -95,6 +98,25 @@ def test_versions_agree():
     assert project["version"] == live_eels.__version__
     assert f"version: {live_eels.__version__}" in (ROOT / "CITATION.cff").read_text()
     assert f"## [{live_eels.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_readmes_sender_is_understood(endpoint):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = next(c.split("```")[0] for c in text.split("```python\n") if "zmq.PUB" in c)
+    code = code.replace("tcp://127.0.0.1:5555", endpoint).replace("sleep(1)", "sleep(0.2)")
+    context = zmq.Context()
+    with context.socket(zmq.SUB) as ear:
+        ear.subscribe(b"")
+        ear.connect(endpoint)
+        run_python(code, ROOT)
+        came = []
+        while ear.poll(500):
+            came.append(wire.decode(ear.recv_multipart()))
+    context.term()
+    scan, *spectra, end = came
+    assert scan.shape == (16, 16)
+    assert [one.pixels.tolist() for one in spectra] == [[pixel] for pixel in range(256)]
+    assert end.reason == "complete"
 
 
 def test_every_command_can_be_imported_and_explains_itself():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,6 +52,48 @@ def test_process_gives_the_labels_of_the_live_run_pixel_for_pixel(endpoint, tmp_
     assert offline.maps.keys() == live.maps.keys()
     for name in live.maps:
         np.testing.assert_array_equal(offline.maps[name], live.maps[name], err_msg=name)
+
+
+def test_a_measured_line_scan_is_recorded_byte_for_byte_and_its_reduced_middle_shows(
+    endpoint, tmp_path, real_spectra
+):
+    names = ("LSMO_linescan.hspy", "LSMO_linescan_low_loss.hspy")
+    with (
+        open_recording(*(real_spectra / name for name in names)) as measured,
+        running(settings(endpoint, tmp_path)) as (engine, socket),
+    ):
+        send(socket, measured.messages(4))
+        wait_for(lambda: engine.finished_scans == 1, "the scan")
+        valence, path = engine.snapshot().maps["valence"], engine.current.path
+        pixels = np.arange(40)
+        with open_recording(path) as recording:
+            for signal in ("core", "low"):
+                counts = recording.counts(pixels, signal)
+                assert counts.tobytes() == measured.counts(pixels, signal).tobytes()
+    ends = np.concatenate([valence[:12], valence[-12:]]).mean()
+    assert ends - valence[18:22].mean() > 0.2
+    assert 16 <= np.argmin(valence) <= 23
+
+
+def test_the_measured_chromium_spectrum_that_exspy_ships(endpoint, tmp_path):
+    exspy = find_spec("exspy")
+    folder = Path(exspy.origin).parent / "tests" / "drawing" / "data" if exspy else tmp_path
+    if not (folder / "Cr_L_cl.hspy").exists():
+        pytest.skip("no eXSpy with its measured spectra")
+    with (
+        open_recording(folder / "Cr_L_cl.hspy", folder / "Cr_L_ll.hspy") as measured,
+        running(settings(endpoint, tmp_path)) as (engine, socket),
+    ):
+        send(socket, measured.messages())
+        wait_for(lambda: engine.finished_scans == 1, "the spectrum")
+        maps, status = engine.snapshot().maps, engine.status()
+        with open_recording(engine.current.path) as recording:
+            counts = recording.counts(np.array([0]))
+            assert counts.tobytes() == measured.counts(np.array([0])).tobytes()
+    assert status.alarms == []
+    assert status.model == ""  # none of the shipped models knows chromium, and none guesses
+    assert 1.0 < maps["ZLP fwhm"][0] < 2.0
+    assert abs(maps["counts"][0] / counts.sum() - 1) < 0.02  # moved by 0.4 eV
 
 
 @pytest.mark.parametrize("shape", [(), (30,), (6, 7)])

@@ -744,6 +744,22 @@ def test_no_room_is_known_before_the_first_spectrum(
         Recorder(path, make_scan())
     assert not path.exists()
     Recorder(path, make_scan(), reserve=False).discard()
+    monkeypatch.setattr(recorder, "_SPARE_BYTES", 0)
+    usage.free = 20 * 4 * (CHANNELS + LOW_CHANNELS) - 1  # two passes of u2 are stored as u4
+    with pytest.raises(RecorderError, match="needs"):
+        Recorder(path, make_scan(low=True, passes=2))
+    usage.free += 1
+    Recorder(path, make_scan(low=True, passes=2)).discard()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reserves without writing")
+def test_the_disk_space_of_the_whole_scan_is_taken_before_the_first_spectrum(path: Path) -> None:
+    scan = make_scan((200, 200))
+    rec = Recorder(path, scan)
+    assert path.stat().st_blocks * 512 >= scan.pixels * CHANNELS * 2
+    rec.discard()
+    Recorder(path, scan, reserve=False)
+    assert path.stat().st_blocks * 512 < scan.pixels * CHANNELS * 2 // 4
 
 
 @pytest.fixture
@@ -771,6 +787,7 @@ def test_no_room_for_the_maps_leaves_the_counts_readable(path: Path) -> None:
     rec.write(make_chunk(scan, np.arange(scan.pixels)))
     with pytest.raises(RecorderError, match="The counts are safe"):
         rec.finish(ScanEnd(scan.id, "complete"), make_snapshot(scan))
+    assert rec._file.closed
     assert np.array_equal(hs_load(path).data.reshape(scan.pixels, -1), make_counts(scan))
     back = open_recording(path)
     assert (back.visits() == 1).all()
@@ -796,6 +813,22 @@ def test_a_disk_that_fills_up_is_a_clear_error(path: Path, monkeypatch: pytest.M
     assert np.flatnonzero(back.visits()).tolist() == list(range(9))
     assert np.array_equal(back.counts(np.arange(9)), make_counts(scan)[:9])
     back.close()
+
+
+def test_counts_are_forced_to_the_disk_when_due_and_no_oftener(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scan = make_scan()
+    rec = Recorder(path, scan, flush_every_s=5.0)
+    start_s, forced = recorder.time.monotonic(), []
+    monkeypatch.setattr(recorder.os, "fsync", lambda _: forced.append(1))
+    for number, (after_s, times) in enumerate(((1, 0), (6, 1), (7, 1), (10, 1), (12, 2))):
+        monkeypatch.setattr(recorder.time, "monotonic", lambda now=start_s + after_s: now)
+        rec.write(make_chunk(scan, [number]))
+        rec._wait_for_flush()
+        assert len(forced) == times
+    rec.flush()
+    assert len(forced) == 3
 
 
 def test_a_failed_flush_is_heard(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
