@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -89,6 +91,30 @@ def test_every_data_file_of_the_tree_is_in_the_wheel(wheel_names):
 def test_no_stray_top_level_modules_in_the_wheel(wheel_names):
     tops = {name.split("/")[0] for name in wheel_names}
     assert {t for t in tops if not t.endswith(".dist-info")} == {"live_eels"}
+
+
+def test_what_is_installed_is_what_is_imported():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    modules = {"pyzmq": "zmq", "scikit-learn": "sklearn", "pillow": "PIL", "umap-learn": "umap"}
+
+    def named(requirements: list[str]) -> set[str]:
+        names = [re.match(r"[\w-]+", one)[0] for one in requirements]
+        return {modules.get(name, name) for name in names}
+
+    imported = set()
+    for path in (
+        p for top in ("live_eels", "simulators", "models") for p in ROOT.glob(f"{top}/**/*.py")
+    ):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.split(".")[0])
+    imported -= {"live_eels", *sys.stdlib_module_names}
+    needed = named(project["dependencies"])
+    extras = named([one for extra in project["optional-dependencies"].values() for one in extra])
+    assert needed <= imported
+    assert imported - needed <= extras
 
 
 def test_versions_agree():

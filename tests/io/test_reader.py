@@ -129,6 +129,7 @@ def test_everything_of_a_scan_comes_back(tmp_path: Path) -> None:
         assert back.facts["config"] == "a = 1\n"
         assert back.facts["counters"] == {"gaps": 3}
         assert back.facts["notes"][0]["text"] == "here"
+        assert back.facts["notes"][0]["pixels"] == [3]
         assert back.facts["state"] == "lost"
 
 

@@ -496,6 +496,13 @@ def test_visits_are_a_copy(path: Path) -> None:
     assert not rec.visits().any()
 
 
+def test_pixels_that_begin_and_end_like_a_run_find_their_places(path: Path) -> None:
+    scan = make_scan((4,))
+    rec = Recorder(path, scan)
+    rec.write(make_chunk(scan, [0, 2, 1, 3]))
+    assert np.array_equal(rec.read(np.arange(4)), make_counts(scan))
+
+
 def test_live_view_keeps_the_newest_spectrum(path: Path) -> None:
     scan = make_scan(())
     rec = Recorder(path, scan)
