@@ -12,7 +12,7 @@ import numpy as np
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from live_eels.cli.options import set_option
+from live_eels.cli.options import low_loss_option, set_option
 from live_eels.cli.terminal import console, summary
 from live_eels.io.reader import open_recording
 from live_eels.io.recording import Recording
@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--low-loss",
-    type=click.Path(path_type=Path),
-    help="The low loss of the same pixels, where it is a file of its own.",
-)
+@low_loss_option
 @click.option("--config", "config_path", type=click.Path(path_type=Path), help="Settings (TOML).")
 @set_option
 @click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import click
@@ -53,4 +54,10 @@ set_option = click.option(
     multiple=True,
     metavar="SECTION.KEY=VALUE",
     help="Change one setting, for example --set preprocess.window_ev=[630,670]. May be repeated.",
+)
+
+low_loss_option = click.option(
+    "--low-loss",
+    type=click.Path(path_type=Path),
+    help="The low loss of the same pixels, where it is a file of its own.",
 )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from live_eels.cli.options import Rate, Shape
+from live_eels.cli.options import Rate, Shape, low_loss_option
 from live_eels.spectra import Scan, ScanEnd, Spectra
 
 if TYPE_CHECKING:
@@ -18,36 +18,42 @@ if TYPE_CHECKING:
     from live_eels.simulators.send import Prepared
 
 Message = Scan | Spectra | ScanEnd
+F = TypeVar("F", bound=Callable[..., Any])
 
-endpoint_option = click.option(
-    "--endpoint", default="tcp://127.0.0.1:5555", show_default=True, help="ZeroMQ address."
-)
-pattern_option = click.option(
-    "--pattern", type=click.Choice(["PUB", "PUSH"]), default="PUB", show_default=True,
-    help="PUB loses what nobody hears; PUSH waits for the engine.",
+_SENDER_OPTIONS = (
+    click.option(
+        "--endpoint", default="tcp://127.0.0.1:5555", show_default=True, help="ZeroMQ address."
+    ),
+    click.option(
+        "--pattern", type=click.Choice(["PUB", "PUSH"]), default="PUB", show_default=True,
+        help="PUB loses what nobody hears; PUSH waits for the engine.",
+    ),
+    click.option(
+        "--connect", is_flag=True, help="Connect to the address instead of listening at it."
+    ),
+    click.option(
+        "--settle", type=click.FloatRange(0, 60), default=1.0, show_default=True,
+        help="Seconds for subscribers to connect before the first message.",
+    ),
+    click.option(
+        "--chunk", type=click.IntRange(1, 65536), default=16, show_default=True,
+        help="Spectra per message.",
+    ),
 )  # fmt: skip
-connect_option = click.option(
-    "--connect", is_flag=True, help="Connect to the address instead of listening at it."
-)
-settle_option = click.option(
-    "--settle", type=click.FloatRange(0, 60), default=1.0, show_default=True,
-    help="Seconds for subscribers to connect before the first message.",
-)  # fmt: skip
-chunk_option = click.option(
-    "--chunk", type=click.IntRange(1, 65536), default=16, show_default=True,
-    help="Spectra per message.",
-)  # fmt: skip
+
+
+def sender_options(command: F) -> F:
+    """Where and how to send: the options of everything that plays a detector."""
+    for option in reversed(_SENDER_OPTIONS):
+        command = option(command)
+    return command
 
 
 @click.command()
 @click.option("--scene", default="core_shell", show_default=True, help="Scene name or TOML file.")
 @click.option("--list", "list_scenes", is_flag=True, help="List scenes and faults, and exit.")
 @click.option("--scan", "shape", type=Shape(), help="Another scan shape, same field of view.")
-@endpoint_option
-@pattern_option
-@connect_option
-@settle_option
-@chunk_option
+@sender_options
 @click.option("--rate", type=Rate(), help="Spectra per second, or max [the scene's dwell time].")
 @click.option(
     "--scans",
@@ -138,16 +144,8 @@ def stamped(messages: Iterable[Message]) -> Iterator[Message]:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--low-loss",
-    type=click.Path(path_type=Path),
-    help="The low loss of the same pixels, where it is a file of its own.",
-)
-@endpoint_option
-@pattern_option
-@connect_option
-@settle_option
-@chunk_option
+@low_loss_option
+@sender_options
 @click.option(
     "--rate", type=Rate(), default="1000", show_default=True, help="Spectra per second, or max."
 )
