@@ -8,6 +8,7 @@ format is read is for `reader` (HDF5) and `foreign` (the rest) to know.
 from __future__ import annotations
 
 import math
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -135,7 +136,7 @@ class Recording:
                     rows = counts if seen is None else counts[seen]
                     yield Spectra(scan.id, name, sequence, pixels, rows)
                     sequence += 1
-            sent += chunk.pixels.size
+            sent += chunk.visits
         yield ScanEnd(scan.id, "complete" if sent == scan.pixels else "aborted", sent)
 
     def _role(self, signal: str) -> str:
@@ -184,13 +185,26 @@ def from_signals(signals: Sequence[FileSignal], path: Path, close: Callable[[], 
     found = {"core": core} if low is None else {"core": core, "low": low}
     scan = Scan(
         id=str(uuid.uuid4()),
-        navigation=core.navigation,
+        navigation=tuple(
+            replace(a, name=_told(a.name, 64) or "axis", units=_told(a.units))
+            for a in core.navigation
+        ),
         signals=tuple(Signal(role, s.axis, s.dtype) for role, s in found.items()),
-        instrument=core.instrument,
-        title=core.title,
+        instrument=replace(
+            core.instrument,
+            microscope=_told(core.instrument.microscope),
+            spectrometer=_told(core.instrument.spectrometer),
+        ),
+        title=_told(core.title),
         simulated=core.simulated,
     )
     return Recording(path, scan, {role: s.rows for role, s in found.items()}, close=close)
+
+
+def _told(text: str, most: int = 1024) -> str:
+    """A text of a file as it may travel: no control characters, no half characters, not endless."""
+    whole = text.encode("utf-8", "replace").decode()
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", whole)[:most]
 
 
 def joined(core: Recording, low: Recording) -> Recording:

@@ -15,6 +15,8 @@ import h5py
 import numpy as np
 import pytest
 
+from live_eels import wire
+from live_eels.io import reader
 from live_eels.io.reader import FileError, Recording, open_recording
 from live_eels.io.recorder import Recorder
 from live_eels.spectra import (
@@ -87,6 +89,7 @@ def record(path: Path, scan: Scan, pixels: np.ndarray, low_too: bool = True) -> 
         rec.write(Chunk(scan, part, counts[part], low, seen))
     spec = MapSpec("label", "label", "", "which", ("a", "b"), (0, 1))
     label = np.arange(42, dtype=np.float32).reshape(6, 7)
+    ones, half = np.ones((2, 50), np.float32), np.full((2, 50), 0.5, np.float32)
     rec.note("here", np.array([3]))
     rec.finish(
         ScanEnd(scan.id, "lost", int(pixels.size)),
@@ -95,7 +98,10 @@ def record(path: Path, scan: Scan, pixels: np.ndarray, low_too: bool = True) -> 
             1,
             {"label": spec},
             {"label": label},
-            curves={"factors": Curve(scan.core.axis, np.ones((2, 50), np.float32), ("1", "2"))},
+            curves={
+                "factors": Curve(scan.core.axis, ones, ("1", "2")),
+                "means": Curve(scan.core.axis, ones, ("a", "b"), "counts/eV", half),
+            },
         ),
         {"gaps": 3},
     )
@@ -126,6 +132,9 @@ def test_everything_of_a_scan_comes_back(tmp_path: Path) -> None:
         assert back.curves["factors"].labels == ("1", "2")
         assert back.curves["factors"].unit == "counts"
         assert (back.curves["factors"].values == 1).all()
+        assert back.curves["factors"].error is None
+        assert back.curves["means"].unit == "counts/eV"
+        assert (back.curves["means"].error == 0.5).all()
         assert back.facts["config"] == "a = 1\n"
         assert back.facts["counters"] == {"gaps": 3}
         assert back.facts["notes"][0]["text"] == "here"
@@ -157,10 +166,33 @@ def test_a_partner_that_never_came_is_marked(tmp_path: Path) -> None:
     assert names == {"core"}
 
 
+def test_pixels_of_which_only_one_signal_came_are_brought_with_what_came(tmp_path: Path) -> None:
+    scan = make_scan()
+    core, low = np.full((42, 50), 7, np.uint16), np.full((42, 40), 9, np.uint16)
+    has_core, has_low = np.arange(42) % 3 != 0, np.arange(42) % 3 != 1
+    rec = Recorder(tmp_path / "a.hspy", scan)
+    rec.write(Chunk(scan, np.arange(42), core, low, has_low, has_core))
+    rec.finish(ScanEnd(scan.id, "lost"))
+    with open_recording(tmp_path / "a.hspy") as back:
+        chunks = list(back.chunks(7))
+        messages = list(back.messages(7))
+    assert np.concatenate([c.pixels for c in chunks]).tolist() == list(range(42))
+    assert np.array_equal(np.concatenate([c.core_seen for c in chunks]), has_core)
+    assert np.array_equal(np.concatenate([c.low_seen for c in chunks]), has_low)
+    for name, seen in (("core", has_core), ("low", has_low)):
+        sent = [m for m in messages if isinstance(m, Spectra) and m.signal == name]
+        assert np.array_equal(np.concatenate([m.pixels for m in sent]), np.flatnonzero(seen))
+        assert all(len(m.pixels) == len(m.counts) for m in sent)
+        assert all(m.counts.all() for m in sent)
+    end = messages[-1]
+    assert isinstance(end, ScanEnd)
+    assert (end.reason, end.pixels_sent) == ("aborted", 28)
+
+
 def test_pixels_in_any_order_and_twice(tmp_path: Path) -> None:
     counts = record(tmp_path / "a.hspy", make_scan(), np.arange(42))
     with open_recording(tmp_path / "a.hspy") as back:
-        for pixels in ([41, 0, 6, 7, 7], [5, 6, 7, 8], []):
+        for pixels in ([41, 0, 6, 7, 7], [5, 6, 7, 8], [3, 2, 1], []):
             assert np.array_equal(back.counts(np.array(pixels, int)), counts[pixels])
         with pytest.raises(IndexError, match="42 pixels"):
             back.counts(np.array([42]))
@@ -322,11 +354,79 @@ def test_64_bit_counts_beyond_float64_are_refused(tmp_path: Path) -> None:
         back.counts(np.array([0]))
 
 
+def test_texts_of_a_file_can_be_sent_whatever_they_are(tmp_path: Path) -> None:
+    save_like_hyperspy(tmp_path / "a.hspy", np.ones((2, 5), np.uint16))
+    odd = b"\x1b[2J line\n\xe9 " + b"x" * 2000
+    with h5py.File(tmp_path / "a.hspy", "r+") as file:
+        group = file["Experiments/x"]
+        metadata = group["metadata"]
+        tem = "Acquisition_instrument/TEM"
+        for node, name in (
+            (group["axis-0"], "name"),
+            (group["axis-0"], "units"),
+            (metadata.create_group("General"), "title"),
+            (metadata.create_group(tem), "microscope"),
+            (metadata.create_group(f"{tem}/Detector/EELS"), "spectrometer"),
+        ):
+            node.attrs.pop(name, None)
+            node.attrs.create(name, odd, dtype=h5py.string_dtype())
+    with open_recording(tmp_path / "a.hspy") as back:
+        for message in back.messages():
+            wire.decode(wire.encode(message))
+        assert back.scan.title.startswith(" [2J line ? xxx")
+
+
+def test_a_beam_energy_that_is_no_number_is_not_known(tmp_path: Path) -> None:
+    save_like_hyperspy(tmp_path / "a.hspy", np.ones((2, 5)))
+    with h5py.File(tmp_path / "a.hspy", "r+") as file:
+        group = file["Experiments/x/metadata"].create_group("Acquisition_instrument/TEM")
+        group.attrs.update({"beam_energy": np.nan, "convergence_angle": 12.0})
+        file["Experiments/x/axis-0"].attrs["scale"] = np.inf
+    with open_recording(tmp_path / "a.hspy") as back:
+        assert back.scan.instrument == Instrument(convergence_mrad=12.0)
+        assert back.scan.navigation[0].scale == 1.0
+
+
+def test_axes_in_a_list_as_hyperspy_may_write_them(tmp_path: Path) -> None:
+    save_like_hyperspy(tmp_path / "a.hspy", np.ones((2, 5)))
+    with h5py.File(tmp_path / "a.hspy", "r+") as file:
+        group = file["Experiments/x"]
+        group.create_group("_list_2_axes")
+        for number in (0, 1):
+            group.move(f"axis-{number}", f"_list_2_axes/{number}")
+    with open_recording(tmp_path / "a.hspy") as back:
+        assert back.scan.core.axis == EnergyAxis(1.0, 2.0, 5)
+        assert back.scan.navigation[0].units == "nm"
+
+
 @pytest.mark.parametrize(("units", "factor"), [("eV", 1), ("keV", 1000), ("meV", 0.001)])
 def test_energy_in_other_units(tmp_path: Path, units: str, factor: float) -> None:
     save_like_hyperspy(tmp_path / "a.hspy", np.ones((2, 5)), units=units)
     with open_recording(tmp_path / "a.hspy") as back:
         assert back.scan.core.axis == EnergyAxis(1.0 * factor, 2.0 * factor, 5)
+
+
+@pytest.mark.parametrize(
+    ("first_ev", "second_ev", "shape", "core_ev", "low_ev"),
+    [
+        (-5.0, 500.0, (3,), 500.0, -5.0),  # the low loss first
+        (500.0, -5.0, (3,), 500.0, -5.0),
+        (500.0, -5.0, (4,), 500.0, None),  # a low loss of other pixels
+        (500.0, -5000.0, (3,), 500.0, None),  # 0 eV is beyond its end
+        (-5.0, -5.0, (3,), -5.0, -5.0),
+    ],
+)
+def test_which_of_two_signals_is_the_low_loss(
+    tmp_path: Path, first_ev: float, second_ev: float, shape: tuple[int, ...],
+    core_ev: float, low_ev: float | None,
+) -> None:  # fmt: skip
+    save_like_hyperspy(tmp_path / "a.hspy", np.ones((3, 9)), offset=first_ev)
+    save_like_hyperspy(tmp_path / "b.hspy", np.ones((*shape, 9)), offset=second_ev)
+    with h5py.File(tmp_path / "a.hspy", "r+") as file, h5py.File(tmp_path / "b.hspy") as other:
+        other.copy("Experiments/x", file["Experiments"], "y")
+    with open_recording(tmp_path / "a.hspy") as back:
+        assert back.scan.core.axis.offset_ev == core_ev
+        assert (back.scan.low and back.scan.low.axis.offset_ev) == low_ev
 
 
 def test_hyperspys_own_files_of_every_shape(tmp_path: Path, hs: object) -> None:
@@ -473,6 +573,18 @@ def _announcement_of_another_shape(path: Path) -> None:
         file["live_eels/scan"] = text
 
 
+def _announcement_of_other_channels(path: Path) -> None:
+    record(path, make_scan(), np.arange(42))
+    with h5py.File(path, "r+") as file:
+        text = file["live_eels/scan"][()].decode().replace('"size":50', '"size":5000')
+        del file["live_eels/scan"]
+        file["live_eels/scan"] = text
+
+
+def _ten_axes(path: Path) -> None:
+    save_like_hyperspy(path, np.ones((1,) * 9 + (4,)))
+
+
 def _announcement_that_is_no_json(path: Path) -> None:
     record(path, make_scan(), np.arange(42))
     with h5py.File(path, "r+") as file:
@@ -503,6 +615,8 @@ LIES: dict[Callable[[Path], None], str] = {
     _virtual: "in another file",
     _x_rays: "X-ray",
     _announcement_of_another_shape: "announcement has shape",
+    _announcement_of_other_channels: "core counts do not fit",
+    _ten_axes: "10 axes",
     _announcement_that_is_no_json: "is damaged",
 }
 
@@ -530,10 +644,24 @@ def test_wrong_extras_do_not_hide_good_counts(tmp_path: Path) -> None:
         del edited["live_eels/visits/core"], edited["entry/maps/label/values"]
         edited["live_eels/visits/core"] = np.zeros((9999, 9999), "u1")[:1]
         edited["entry/maps/label/values"] = np.zeros(3, "f4")
+        del edited["live_eels/curves/means/values"], edited["live_eels/config"]
+        edited["live_eels/curves/means/values"] = np.zeros((2, 3), "f4")
+        edited["live_eels/config"] = np.zeros(3)  # where a text should be
     with open_recording(file) as back:
         assert back.maps == {}
+        assert set(back.curves) == {"factors"}
+        assert back.facts["config"] == ""
         assert (back.visits() == 1).all()
         assert np.array_equal(back.counts(np.arange(42)), counts)
+
+
+def test_maps_larger_than_any_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(tmp_path / "a.hspy", make_scan(), np.arange(42))
+    monkeypatch.setattr(reader, "MAX_MAP_BYTES", 42 * 4 - 1)
+    with open_recording(tmp_path / "a.hspy") as back:
+        assert back.maps == {}
 
 
 FUZZ = """

@@ -245,6 +245,8 @@ def test_nexus_names_are_those_of_nxspectrum(path: Path) -> None:
         assert list(group.attrs["axes"]) == ["axis_j", "axis_i", "axis_energy"]
         assert [group[name].size for name in group.attrs["axes"]] == [4, 5, CHANNELS]
         assert group["axis_energy"][-1] == scan.core.axis.end_ev
+        for name, axis in zip(("axis_j", "axis_i"), scan.navigation, strict=True):
+            assert np.array_equal(group[name], axis.offset + axis.scale * np.arange(axis.size))
         assert group["axis_j"].attrs["long_name"] == "y (nm)"
         assert group["intensity"].attrs["interpretation"] == "spectrum"
 
@@ -591,6 +593,8 @@ def test_end_is_written_down(path: Path) -> None:
     with h5py.File(path) as file:
         assert file["live_eels"].attrs["state"] == "lost"
         assert file["live_eels/missing/core"][:].tolist() == [[3, 8]]
+        assert file["live_eels/scree"][:].tolist() == [4, 2, 1]
+        assert file["live_eels/scree"].attrs["components"] == 2
         notes = file["Experiments/LSMO 0421/metadata/General"].attrs["notes"]
     assert notes.splitlines() == [
         "5 pixels never came; their counts are 0 (/live_eels/missing).",
