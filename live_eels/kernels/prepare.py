@@ -1,7 +1,8 @@
 """The preprocessing of a chunk: rows of ``(pixel, channel)`` through correct, align, background.
 
-Parallel over pixels, each row while it is in cache. What a row becomes depends on that row
-and on the arguments alone, so any cutting of a scan into chunks gives the same numbers.
+Each row while it is in cache, on the calling thread alone: other cores have other stages to
+run. What a row becomes depends on that row and on the arguments alone, so any cutting of a
+scan into chunks gives the same numbers.
 """
 
 from __future__ import annotations
@@ -10,10 +11,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import prange
 from numpy.typing import NDArray
 
-from live_eels.kernels import pjit
+from live_eels.kernels import jit
 from live_eels.kernels.align import edge_position_row, find_zlp_row, shift_row
 from live_eels.kernels.background import Fit, chi_square_row, fill_row, fit_row, fit_sums
 from live_eels.kernels.correct import (
@@ -29,7 +29,7 @@ SPIKES, SATURATED, NO_ZLP, NO_BACKGROUND, FEW_COUNTS = 1, 2, 4, 8, 16
 """Bits of the quality flags, as ``spectra.QUALITY_FLAGS`` names them."""
 
 
-@pjit
+@jit
 def prepare_low(
     raw: NDArray[Any],
     correction: Correction,
@@ -47,7 +47,7 @@ def prepare_low(
     ``width (pixel,)`` in
     channels, 0 and nan with flag NO_ZLP where no peak is found.
     """
-    for p in prange(raw.shape[0]):
+    for p in range(raw.shape[0]):
         row = np.empty(raw.shape[1], np.float32)
         flag = 0
         if correct_row(raw[p], correction.dark, correction.scale, correction.top, row) > 0:
@@ -66,7 +66,7 @@ def prepare_low(
         flags[p] |= np.uint8(flag)
 
 
-@pjit
+@jit
 def prepare_core(
     raw: NDArray[Any],
     correction: Correction,
@@ -81,7 +81,7 @@ def prepare_core(
     ``aligned (pixel, channel)``; ``spikes (pixel,)`` how many channels were repaired and
     ``spike_channels (pixel, MOST_SPIKES)`` which; bits are added to ``flags``.
     """
-    for p in prange(raw.shape[0]):
+    for p in range(raw.shape[0]):
         row = np.empty(raw.shape[1], np.float32)
         flag = 0
         if correct_row(raw[p], correction.dark, correction.scale, correction.top, row) > 0:
@@ -98,16 +98,16 @@ def prepare_core(
         flags[p] |= np.uint8(flag)
 
 
-@pjit
+@jit
 def shift_rows(
     spectra: NDArray[np.float32], shift: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:
     """Move each row up the axis by ``shift (pixel,)`` channels into ``out``."""
-    for p in prange(spectra.shape[0]):
+    for p in range(spectra.shape[0]):
         shift_row(spectra[p], shift[p], out[p])
 
 
-@pjit
+@jit
 def find_edges(
     spectra: NDArray[np.float32],
     first: NDArray[np.int64],
@@ -119,24 +119,24 @@ def find_edges(
 
     ``out (pixel, edge)``, channels, nan where there is none.
     """
-    for p in prange(spectra.shape[0]):
+    for p in range(spectra.shape[0]):
         for e in range(first.size):
             out[p, e] = edge_position_row(spectra[p], first[e], last[e], reach)
 
 
-@pjit
+@jit
 def sum_fit(spectra: NDArray[np.float32], fit: Fit, out: NDArray[np.float64]) -> None:
     """What a Poisson background fit needs of each row: ``out (pixel, 2)``.
 
     Counts and counts times ``t`` in the fit window. Sums of rows fit the mean of rows.
     """
-    for p in prange(spectra.shape[0]):
+    for p in range(spectra.shape[0]):
         total, moment = fit_sums(spectra[p], fit.first, fit.t)
         out[p, 0] = total
         out[p, 1] = moment
 
 
-@pjit
+@jit
 def subtract(
     spectra: NDArray[np.float32],
     fit: Fit,
@@ -155,7 +155,7 @@ def subtract(
     channel)``; ``chi_square (pixel,)`` of the fit, nan where there is none.
     """
     channels = signal.shape[1]
-    for p in prange(spectra.shape[0]):
+    for p in range(spectra.shape[0]):
         part = spectra[p, first : first + channels]
         flag = 0
         total = np.float32(0.0)
