@@ -6,12 +6,10 @@ import threading
 
 import h5py
 import numpy as np
-import zmq
 
 from conftest import two_phase_scan
 from live_eels import control
 from live_eels.app import engine as engine_module
-from live_eels.io.commands import CommandServer
 from live_eels.io.reader import open_recording
 from live_eels.io.recorder import Recorder, RecorderError
 from live_eels.pipeline import Pipeline
@@ -131,28 +129,3 @@ def test_visits_of_a_chunk_are_its_core_losses():
     assert Chunk(scan, pixels, core, low).visits == 4
     seen = np.array([True, False, True, False])
     assert Chunk(scan, pixels, core, low, None, seen).visits == 2
-
-
-def test_a_command_that_fails_does_not_silence_the_next(tmp_path):
-    def obey(command):
-        if isinstance(command, control.Stop):
-            raise OSError("the disk went away")
-        return control.Ok(message="good")
-
-    server = CommandServer(f"ipc://{tmp_path}/c", obey)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    context = zmq.Context()
-    socket = context.socket(zmq.REQ)
-    socket.set(zmq.RCVTIMEO, int(WAIT_S * 1000))
-    socket.connect(server.endpoint)
-    try:
-        socket.send(control.encode(control.Stop()))
-        reply = control.decode_reply(socket.recv())
-        assert reply.error == "OSError: the disk went away"
-        socket.send(control.encode(control.SetClusters(k=3)))
-        assert control.decode_reply(socket.recv()).message == "good"
-    finally:
-        server.stop()
-        thread.join()
-        context.destroy(0)

@@ -1,18 +1,14 @@
-"""The PUB side: topics, newest maps only, everything to those who come late; and its client."""
+"""The PUB side: topics, newest maps only, everything to those who come late."""
 
 from __future__ import annotations
 
-import threading
-import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import zmq
 
-from live_eels import control, wire
-from live_eels.io import commands
-from live_eels.io.client import Client, EngineGone, ask
-from live_eels.io.commands import CommandServer
+from live_eels import wire
 from live_eels.io.publisher import Publisher
 from live_eels.io.sockets import SocketError
 from live_eels.maps import MapBoard
@@ -104,6 +100,51 @@ def test_only_maps_that_changed_are_sent_again(publisher, subscriber, board):
     assert topics.count(b"map/a") >= topics.count(b"map/b") + 1
 
 
+def test_the_next_scan_is_announced_and_all_its_maps_are_sent(publisher, subscriber, board):
+    publisher.snapshot(board.snapshot())
+    welcome(publisher)
+    following = MapBoard(replace(SCAN, id="s2"), SPECS)
+    publisher.snapshot(following.snapshot())  # of the same version as the last of the one before
+    publisher.event("end", "s2", {})
+    messages = list(socket_messages(subscriber))
+    announced = [wire.decode(parts).id for parts in messages if parts[0] == b"scan"]
+    assert announced[-1] == "s2"
+    maps = [wire.decode_result(p) for p in messages if p[0].startswith(b"map/")]
+    assert {m.name for m in maps if m.scan == "s2"} == {"a", "b"}
+
+
+def test_who_is_there_already_is_not_sent_everything_again(publisher, subscriber, board):
+    publisher.snapshot(board.snapshot())
+    welcome(publisher)
+    for _ in range(3):
+        publisher.welcome()
+    publisher.event("end", "s1", {})
+    assert [parts[0] for parts in socket_messages(subscriber)] == [b"scan", b"map/a", b"map/b"]
+
+
+def test_subscribers_that_leave_are_noticed_and_nothing_is_written_for_nobody(
+    publisher, board, monkeypatch
+):
+    publisher.snapshot(board.snapshot())
+    context = zmq.Context()
+    sockets = [context.socket(zmq.SUB) for _ in range(2)]
+    for socket in sockets:
+        socket.set(zmq.SUBSCRIBE, b"")
+        socket.connect(publisher.endpoint)
+    while publisher.subscribers < 2:
+        publisher.welcome()
+    for socket in sockets:
+        socket.close(0)
+    context.term()
+    while publisher.subscribers:
+        publisher.welcome()
+    for write in ("encode_pixels", "encode_map"):
+        monkeypatch.setattr(wire, write, None)
+    board.update(ChunkResult(np.array([1]), {"a": np.array([5], np.float32)}))
+    publisher.snapshot(board.snapshot())
+    publisher.pixels("s1", ChunkResult(np.array([1]), {"a": np.array([5], np.float32)}))
+
+
 def test_pixels_go_out_at_once(publisher, subscriber, board):
     publisher.snapshot(board.snapshot())
     welcome(publisher)
@@ -119,111 +160,3 @@ def test_pixels_go_out_at_once(publisher, subscriber, board):
 def test_an_address_in_use_is_said_in_words(publisher):
     with pytest.raises(SocketError, match="cannot listen at"):
         Publisher("tcp://nowhere.invalid:1")
-
-
-def test_the_client_gets_the_newest_maps(publisher, board, endpoint):
-    with Client(publisher.endpoint, None, timeout_s=10) as client:
-        publisher.snapshot(board.snapshot())
-        welcome(publisher)
-        snapshot = client.next()
-        while "b" not in snapshot:
-            snapshot = client.next()
-        board.update(ChunkResult(np.array([0]), {"a": np.array([9], np.float32)}))
-        publisher.snapshot(board.snapshot())
-        while snapshot["a"][0, 0] != 9:
-            snapshot = client.next()
-        assert list(snapshot) == ["a", "b"]
-        assert snapshot.specs["b"].classes == ("x", "y")
-        signal = client.to_hyperspy("a")
-        assert signal.axes_manager.signal_axes[0].scale == 0.5
-        with pytest.raises(EngineGone, match="only listens"):
-            client.ask(control.GetStatus())
-
-
-def test_commands_are_answered_and_rubbish_too(endpoint):
-    def obey(command):
-        if isinstance(command, control.SetClusters):
-            return control.Ok(message=f"k is {command.k}")
-        return control.Refused(error="no")
-
-    server = CommandServer(endpoint, obey)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    context = zmq.Context()
-    try:
-        assert ask(endpoint, control.SetClusters(k=3)) == control.Ok(message="k is 3")
-        assert ask(endpoint, control.Stop()) == control.Refused(error="no")
-        socket = context.socket(zmq.REQ)
-        socket.connect(endpoint)
-        socket.send(b"{rubbish")
-        assert isinstance(control.decode_reply(socket.recv()), control.Refused)
-        bare = context.socket(zmq.DEALER)  # no delimiter, several parts: must not end the server
-        bare.connect(endpoint)
-        bare.send_multipart([b"a", b"b", b"c"])
-        assert isinstance(control.decode_reply(bare.recv_multipart()[-1]), control.Refused)
-        assert ask(endpoint, control.SetClusters(k=4)) == control.Ok(message="k is 4")
-    finally:
-        context.destroy(0)
-        server.stop()
-        thread.join()
-
-
-def test_a_slow_command_does_not_hold_up_others(endpoint):
-    asked, answer = threading.Event(), threading.Event()
-
-    def obey(command):
-        if isinstance(command, control.SetClusters):
-            asked.set()
-            answer.wait(30)
-        return control.Ok(message=type(command).__name__)
-
-    server = CommandServer(endpoint, obey)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    replies = []
-    slow = threading.Thread(
-        target=lambda: replies.append(ask(endpoint, control.SetClusters(k=3), timeout_s=30))
-    )
-    try:
-        slow.start()
-        assert asked.wait(30)
-        assert ask(endpoint, control.GetStatus()).message == "GetStatus"
-        assert not replies
-        server.stop()  # what is at work is still answered
-        answer.set()
-        slow.join()
-        assert [reply.message for reply in replies] == ["SetClusters"]
-    finally:
-        answer.set()
-        server.stop()
-        thread.join()
-
-
-def test_a_flood_of_commands_is_refused(endpoint, monkeypatch):
-    monkeypatch.setattr(commands, "MAX_WAITING", 2)
-    answer = threading.Event()
-    server = CommandServer(endpoint, lambda command: control.Ok(message=str(answer.wait(30))))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    context = zmq.Context()
-    socket = context.socket(zmq.DEALER)
-    socket.connect(endpoint)
-    try:
-        for _ in range(3):
-            socket.send_multipart([b"", control.encode(control.GetStatus())])
-        assert "too many" in control.decode_reply(socket.recv_multipart()[-1]).error
-        answer.set()
-        for _ in range(2):
-            assert isinstance(control.decode_reply(socket.recv_multipart()[-1]), control.Ok)
-    finally:
-        answer.set()
-        context.destroy(0)
-        server.stop()
-        thread.join()
-
-
-def test_no_engine_is_said_in_words(endpoint):
-    start = time.monotonic()
-    with pytest.raises(EngineGone, match="no engine answers"):
-        ask(endpoint, control.GetStatus(), timeout_s=0.05)
-    assert time.monotonic() - start < 5
