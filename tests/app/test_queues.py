@@ -34,6 +34,15 @@ def test_weightless_items_always_pass():
     assert edge.get() == "scan"
 
 
+def test_an_item_larger_than_the_edge_passes_when_it_is_alone():
+    edge = Edge(10)
+    thread = threading.Thread(target=edge.put, args=("big", 50), daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert edge.get() == "big"
+
+
 def test_put_waits_for_room():
     edge = Edge(1)
     edge.put(1, 1)
@@ -98,6 +107,13 @@ def test_wake_makes_get_return_nothing():
     edge.wake()
     thread.join(5)
     assert got == [None]
+    thread = threading.Thread(target=lambda: got.append(edge.get()))
+    thread.start()
+    while not edge.idle and thread.is_alive():
+        pass
+    edge.put("item")  # one call wakes once: until this came, nothing was returned
+    thread.join(5)
+    assert got == [None, "item"]
 
 
 def test_get_gives_up_in_time():
