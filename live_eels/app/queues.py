@@ -61,7 +61,6 @@ class Edge(Generic[T]):
     def _append(self, item: T, weight: int) -> None:
         self._items.append((item, weight))
         self._weight += weight
-        self._waiting = False
         self._changed.notify_all()
 
     def get(self, timeout_s: float | None = None) -> T | None:

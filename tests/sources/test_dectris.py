@@ -249,6 +249,10 @@ def test_flyback_images_belong_to_no_pixel(sender):
     assert spectra[3].counts.tolist() == [summed(frames[5]).tolist()]
     assert scan.passes == 1
     assert end == ScanEnd(scan.id, "complete", 6)
+    start, image, stop = sender
+    decoder = DectrisDecoder(settings(2, 3, flyback=2))
+    *_, end = play(decoder, [start(10), *(image(n, frames[n]) for n in range(4)), stop()])
+    assert (end.reason, end.pixels_sent) == ("aborted", 3)  # the fourth was of the flyback
 
 
 def test_live_view_visits_its_one_pixel(sender):
@@ -264,6 +268,9 @@ def test_passes_follow_from_the_number_of_images(sender):
     assert scan.passes == 2
     assert [int(s.pixels[0]) for s in spectra] == [*range(6), *range(6)]
     assert [s.sequence for s in spectra] == list(range(12))
+    start, image, _ = sender
+    scan, _ = play(DectrisDecoder(settings(2, 3)), [start(7), image(0, images(1)[0])])
+    assert scan.passes == 2  # one pixel is visited twice
 
 
 def test_masked_pixels_are_left_out(sender):
@@ -295,6 +302,16 @@ def test_mask_of_the_detector_becomes_gain():
         gain = scan.core.gain[::step]
         assert gain[5] == 1  # reads zero, not infinity
         np.testing.assert_allclose(gain[:5], np.array([1, 0.5, 1, 1, 1]) / 0.9, rtol=1e-6)
+
+
+def test_mask_of_a_detector_that_disperses_along_its_columns():
+    mask = np.zeros(SHAPE, "<u4")
+    mask[1, :3] = 1
+    decoder = DectrisDecoder(settings(dispersive="y"))
+    start = v2_start(1, pixel_mask={"threshold_1": v2_array(mask)})
+    scan, one = play(decoder, [start, v2_image(0, np.full(SHAPE, 10, "<u2"))])
+    assert one.counts[0].tolist() == [60, 30, 60, 60]
+    assert scan.core.gain.argmin() == 1
 
 
 def test_mask_of_version_1():
@@ -342,6 +359,27 @@ def test_lost_images_are_gaps_in_the_sequence(sender):
     assert [s.sequence for s in spectra] == [0, 1, 4, 5]
     assert end.reason == "complete"
     assert end.pixels_sent == 6
+
+
+def test_images_out_of_order_are_all_there(sender):
+    start, image, end = sender
+    frames = images(6)
+    messages = [start(6), *(image(n, frames[n]) for n in (0, 5, 2, 1, 4, 3)), end()]
+    _, *spectra, last = play(DectrisDecoder(settings(2, 3)), messages)
+    assert [one.sequence for one in spectra] == [0, 5, 2, 1, 4, 3]
+    assert (last.reason, last.pixels_sent) == ("complete", 6)
+
+
+def test_the_end_of_another_series_ends_nothing():
+    frames = images(2)
+    for start, image, end in (
+        (v1_start(2), v1_image, v1_end(series=8)),
+        (v2_start(2), v2_image, v2_end(unique="other")),
+    ):
+        decoder = DectrisDecoder(settings(2))
+        play(decoder, [start, image(0, frames[0])])
+        assert decoder.decode(end) == []
+        assert len(decoder.decode(image(1, frames[1]))) == 1
 
 
 def test_series_after_series_are_scans_of_their_own(sender):
@@ -474,6 +512,7 @@ LIES = {
     "json without type": [b'{"a": 1}', b"{}"],
     "deep json": [b'{"htype": "dheader-1.0", "series": ' + b"[" * 100_000 + b"}"],
     "long json": [b'{"htype": "dheader-1.0", "x": "' + b" " * 2_000_000 + b'"}'],
+    "header padded with a million spaces": [v1_start()[0] + b" " * 2**20],
     "negative series": [b'{"htype": "dheader-1.0", "series": -1}'],
     "header with bad config": [v1_start()[0], b'{"nimages": "many"}'],
     "negative frame": [b'{"htype": "dimage-1.0", "series": 1, "frame": -1}', b"", b""],
