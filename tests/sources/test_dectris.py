@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from live_eels.sources import dectris_stream
 from live_eels.sources.dectris import BandSettings, DectrisDecoder, DectrisSettings
 from live_eels.sources.settings import AxisSettings, InstrumentSettings
 from live_eels.spectra import Scan, ScanEnd, Spectra, WireError
@@ -109,7 +110,7 @@ def v2_start(images=6, unique="01GRX", **more):
 
 
 def v2_image(number, array, unique="01GRX", compress=None, names=("threshold_1",)):
-    data = {name: v2_array(array + np.array(k, array.dtype), compress)
+    data = {name: v2_array((array + k).astype(array.dtype), compress)
             for k, name in enumerate(names)}  # fmt: skip
     fields = {"type": "image", "series_id": 1, "series_unique_id": unique, "image_id": number}
     fields |= {"series_date": datetime(2023, 2, 10, 14, tzinfo=UTC), "stop_time": [3, 2]}
@@ -512,6 +513,8 @@ LIES = {
     "json without type": [b'{"a": 1}', b"{}"],
     "deep json": [b'{"htype": "dheader-1.0", "series": ' + b"[" * 100_000 + b"}"],
     "long json": [b'{"htype": "dheader-1.0", "x": "' + b" " * 2_000_000 + b'"}'],
+    "image of 65 537 rows": _image2([65_537, 1], 64, bytes(65_537)),
+    "nine thresholds": _v2(data={str(n): v2_array(images(1)[0]) for n in range(9)}),
     "header padded with a million spaces": [v1_start()[0] + b" " * 2**20],
     "negative series": [b'{"htype": "dheader-1.0", "series": -1}'],
     "header with bad config": [v1_start()[0], b'{"nimages": "many"}'],
@@ -621,6 +624,20 @@ def test_settings_that_do_not_fit_the_detector(sender):
     decoder.decode(v2_start(1, pixel_mask={"threshold_1": mask}))
     with pytest.raises(WireError, match="pixel mask"):
         decoder.decode(v2_image(0, images(1)[0]))
+
+
+def test_a_message_larger_than_any_image_is_not_read(monkeypatch):
+    message = v2_image(0, images(1)[0])
+    monkeypatch.setattr(dectris_stream, "MAX_IMAGE_BYTES", len(message[0]) - 1)
+    with pytest.raises(WireError, match="a message has at most"):
+        DectrisDecoder(settings()).decode(message)
+
+
+def test_a_clock_that_divides_by_nothing_is_none():
+    message = cbor2.loads(v2_image(0, images(1)[0])[0])
+    for stop in ([3, 0], [-1, 2], [2**64, 1], [1], "now"):
+        _, one = DectrisDecoder(settings()).decode([cbor2.dumps(message | {"stop_time": stop})])
+        assert math.isnan(one.clock_s)
 
 
 def test_seeded_mutations_raise_nothing_else():

@@ -124,6 +124,19 @@ def test_pixel_index_for_each_spectrum():
     assert one.pixels.tolist() == [5, 0, 3]
 
 
+def test_pixel_index_of_the_first_spectrum_of_trains_of_any_length():
+    decoder = KaraboDecoder(settings(6, pixel=PIXEL))
+    trains = [train(spectra_of(n), pixel=first) for first, n in ((2, 4), (0, 1), (1, 1))]
+    _, *spectra, end = play(decoder, trains)
+    assert [one.pixels.tolist() for one in spectra] == [[2, 3, 4, 5], [0], [1]]
+    assert (end.reason, end.pixels_sent) == ("complete", 6)
+
+
+def test_the_first_train_is_bounded_too():
+    with pytest.raises(WireError, match="at most 65536 channels"):
+        KaraboDecoder(settings(6)).decode(train(np.zeros((1, 65_537), "uint8")))
+
+
 def test_lost_trains_are_gaps_where_trains_are_consecutive():
     spectra = spectra_of(6)
     decoder = KaraboDecoder(settings(2, 3, consecutive_trains=True))
@@ -187,7 +200,11 @@ LIES = {
     "huge declared text": [b"\xdb\xff\xff\xff\xff", b""],
     "content unknown": [msgpack.packb({"source": "x", "content": "ImageData"}), b""],
     "payload is a list": [msgpack.packb({"source": "x", "content": "msgpack"}), b"\x90"],
-    "payload too big": [msgpack.packb({"source": "x", "content": "msgpack"}), bytes(2_000_000)],
+    "payload too big": [
+        *train(spectra_of(1)),
+        msgpack.packb({"source": "x", "content": "msgpack"}),
+        msgpack.packb({"x": "y" * 2_000_000}),
+    ],
     "payload with number keys": [
         msgpack.packb({"source": "x", "content": "msgpack"}), msgpack.packb({1: 2})
     ],
