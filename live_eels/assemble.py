@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from live_eels.losses import Losses
 from live_eels.spectra import Chunk, Scan, ScanEnd, Signal, Spectra, WireError
 
 Assembled = Scan | Chunk | ScanEnd
@@ -132,7 +133,7 @@ class _OpenChunk:
         self.capacity = capacity
         self.need = _CORE | (_LOW if scan.low else 0)
         self._slot = np.full(scan.pixels, -1, np.int32)
-        self._seen = np.zeros(scan.pixels, np.bool_)
+        self.seen = np.zeros(scan.pixels, np.bool_)
         self.pixels_seen = 0
         self.n = 0
         self._new_buffers()
@@ -144,8 +145,8 @@ class _OpenChunk:
         self._low = _rows(self.scan.low, self.capacity) if self.scan.low else None
 
     def see(self, pixels: NDArray[np.int64]) -> None:
-        new = ~self._seen[pixels]
-        self._seen[pixels] = True
+        new = ~self.seen[pixels]
+        self.seen[pixels] = True
         self.pixels_seen += int(np.count_nonzero(new))
 
     def visited_twice(self, bit: int, pixels: NDArray[np.int64]) -> bool:
@@ -272,6 +273,7 @@ class Assembler:
         self.settings = settings or AssembleSettings()
         self.scan: Scan | None = None
         self.counters = Counters()
+        self.losses = Losses(np.zeros(0, np.bool_))
         self._sequence = _Sequence()
         self._open: _OpenChunk | None = None
         self._orphans: deque[Spectra] = deque()
@@ -325,6 +327,7 @@ class Assembler:
         waiting = settings.pair_pixels if scan.low else 0
         rows = min(settings.chunk_pixels + waiting, max(scan.pixels, 1))
         self._open = _OpenChunk(scan, rows)
+        self.losses = Losses(self._open.seen)
         out.append(scan)
         orphans, self._orphans, self._orphan_bytes = self._orphans, deque(), 0
         for spectra in orphans:
@@ -346,6 +349,8 @@ class Assembler:
         out = self._close(incomplete_too=True)
         if end.pixels_sent is not None:
             self.counters.visits_lost = max(end.pixels_sent - self.counters.visits, 0)
+        if self.scan is not None:
+            self.losses.end(end, self.scan.passes)
         self._ended.append(end.scan_id)
         self.scan, self._open = None, None
         return [*out, end]
@@ -356,10 +361,13 @@ class Assembler:
             self._orphan(spectra, received_s)
             return []
         bit = self._check(scan, spectra)
+        in_order = spectra.sequence >= self._sequence.next
         if not self._count(spectra):
             return []
         if bit == _CORE:
             self.counters.visits += len(spectra.pixels)
+            if in_order:
+                self.losses.come(spectra.pixels)
             chunk.see(spectra.pixels)
             self.counters.pixels = chunk.pixels_seen
         self._received_s, self._clock_s = received_s, spectra.clock_s
@@ -438,6 +446,7 @@ class Assembler:
             if jump:
                 self.counters.gaps += 1
                 self.counters.missing_messages += jump
+                self.losses.jump(jump)
             self._sequence.advance(spectra.sequence)
         elif self._sequence.fill(spectra.sequence):
             self.counters.late += 1

@@ -146,6 +146,7 @@ class ReceiveThread:
                 case Scan():
                     self._session = self._begin(item)
                     self._session.counters = self._assembler.counters
+                    self._session.losses = self._assembler.losses
                     self._session.last_data_s = time.monotonic()
                     weight = 0
                 case Chunk():

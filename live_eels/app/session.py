@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from live_eels.assemble import Counters
 from live_eels.io.recorder import Recorder
+from live_eels.losses import Losses
 from live_eels.maps import MapBoard
 from live_eels.pipeline import Pipeline
 from live_eels.spectra import MapSnapshot, Scan, ScanEnd
@@ -30,6 +31,7 @@ class Session:
     started_s: float  # monotonic
     started_unix_s: float
     counters: Counters = field(default_factory=Counters)  # receive
+    losses: Losses | None = None  # receive
     end: ScanEnd | None = None  # receive
     last_data_s: float = 0.0  # receive, monotonic
     last_clock_s: float = float("nan")  # receive, sender's UNIX clock
