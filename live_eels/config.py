@@ -155,6 +155,8 @@ class ViewSettings(_Section, frozen=True):
         Secret in the page's address that allows commands; empty: made at start and printed.
     read_only
         Nobody may send commands from the page.
+    prometheus
+        Serve the engine's numbers at ``/metrics``, for Prometheus to scrape.
     """
 
     enabled: bool = True

@@ -86,7 +86,12 @@ async def _serve(
     url = ""
     if view.enabled:
         viewer = Viewer(
-            engine, view.host, view.port, token=view.token or None, read_only=view.read_only
+            engine,
+            view.host,
+            view.port,
+            token=view.token or None,
+            read_only=view.read_only,
+            metrics=view.prometheus,
         )
         url = await viewer.start()
     started(url)

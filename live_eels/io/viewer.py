@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from live_eels import edges
 from live_eels.control import Command, Reply, Status
+from live_eels.io import metrics as prometheus
 from live_eels.io.viewer_message import Differences
 from live_eels.io.viewer_session import Session
 from live_eels.io.viewer_trend import Trend
@@ -60,7 +61,7 @@ HEADERS = {
 }
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_BROWSERS = 32
-POLL_S = 0.02
+POLL_S = 0.008
 WHITE_LINES = ("L3", "L2", "M5", "M4")
 LEAST_ONSET_EV = 20.0
 """Below it the plasmon hides every edge."""
@@ -157,6 +158,8 @@ class Viewer:
         Nobody may give commands, with or without token.
     allowed_hosts
         Further names under which a proxy may present this server.
+    metrics
+        Serve numbers for Prometheus at ``/metrics`` (with ``?token=`` where pages need one).
     """
 
     def __init__(
@@ -168,9 +171,11 @@ class Viewer:
         token: str | None = None,
         read_only: bool = False,
         allowed_hosts: Sequence[str] = (),
+        metrics: bool = False,
     ) -> None:
         self.engine = engine
         self.read_only = read_only
+        self._metrics_wanted = metrics
         self.open = _is_loopback(host)
         self.token = token or secrets.token_urlsafe(16)
         self.news = asyncio.Event()
@@ -178,6 +183,8 @@ class Viewer:
         self.differences = Differences()
         self.sessions: set[Session] = set()
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="viewer")
+        # Their own, so that no frame waits for a question that takes long.
+        self.frame_threads = ThreadPoolExecutor(2, thread_name_prefix="frames")
         self._host, self._port = host, port
         self._hosts = {"localhost", "127.0.0.1", "::1", host.lower(), *allowed_hosts}
         self._runner: web.AppRunner | None = None
@@ -188,6 +195,8 @@ class Viewer:
         app = web.Application(middlewares=[self._guard], client_max_size=MAX_REQUEST_BYTES)
         app.router.add_get("/ws", self._socket)
         app.router.add_get("/edges.json", self._edges)
+        if self._metrics_wanted:
+            app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/", self._file)
         app.router.add_get("/{name:.+}", self._file)
         self._runner = web.AppRunner(app, access_log=None)
@@ -212,7 +221,8 @@ class Viewer:
             await session.close()
         if self._runner is not None:
             await self._runner.cleanup()
-        self.threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self.threads, self.frame_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Run a call that may take a while in one of the viewer's threads."""
@@ -271,6 +281,14 @@ class Viewer:
     async def _edges(self, request: web.Request) -> web.StreamResponse:
         return web.Response(
             body=edge_table(), headers={**HEADERS, "Content-Type": CONTENT_TYPES[".json"]}
+        )
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        if not self.may_look(request.query.get("token", "")):
+            raise web.HTTPForbidden(text="this server needs its token: /metrics?token=...\n")
+        text = prometheus.exposition(self.engine.status(), len(self.sessions))
+        return web.Response(
+            body=text.encode(), headers={**HEADERS, "Content-Type": prometheus.CONTENT_TYPE}
         )
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
