@@ -24,6 +24,7 @@ from live_eels.analyses.window import WindowMap, WindowSettings
 from live_eels.app.analyse import AnalyseThread
 from live_eels.app.answers import spectrum_answer, spectrum_reply
 from live_eels.app.formats import decoder
+from live_eels.app.marking import note
 from live_eels.app.pipelines import ModelFinder, make_pipeline, one_blas_thread, warm_up
 from live_eels.app.queues import Edge
 from live_eels.app.receive import Decode, Item, ReceiveThread
@@ -388,13 +389,16 @@ class Engine:
         session = self._session(None)
         details = msgspec.to_builtins(command)
         details.pop("command", None)
-        if session.recorder is not None:
-            text = command.text or command.request.replace("_", " ")
-            session.recorder.note(text, np.array(command.pixels, np.int64))
+        noted = "this scan is not recorded, so no file holds the note"
+        if note(session, command):
+            noted = "noted in the recording"
             self.analyse.ask(lambda: self.analyse.stale(session))  # a finished file gets it too
+        told = self.publisher.controllers if self.publisher is not None else 0
         if self.publisher is not None:
             self.publisher.event("mark_region", session.scan.id, details)
-        return Ok(message="sent to control software" if self.publisher else "noted")
+        if not told and command.request != "note":
+            return Refused(error=f"nobody heard it: no control software is connected ({noted})")
+        return Ok(message=f"{noted}; sent to control software" if told else noted)
 
     def _refine(self, command: control.Refine) -> Reply:
         """Segment the scan offline in a worker; its maps join the scan's own when it is done."""

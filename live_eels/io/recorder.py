@@ -252,10 +252,16 @@ class Recorder:
             raise KeyError(f"the recording has {sorted(self._extents)}, not {signal!r}")
         return role
 
-    def note(self, text: str, pixels: NDArray[np.int64] | None = None) -> None:
-        """Keep a remark, written into the file at the end of the scan."""
+    def note(
+        self,
+        text: str,
+        pixels: NDArray[np.int64] | None = None,
+        corner: tuple[int, int] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """Keep a remark, with its place, written into the file at the end of the scan."""
         where = () if pixels is None else tuple(int(p) for p in np.ravel(pixels))
-        self._notes.append(Note(text, where, time.time()))
+        self._notes.append(Note(text, where, time.time(), corner, size))
 
     def flush(self) -> None:
         """Force what was written to the disk; returns when it is there."""

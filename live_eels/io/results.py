@@ -28,11 +28,25 @@ _OLD = " (old)"
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A remark made during the scan: flat pixel indices (none: about the whole scan)."""
+    """A remark about the scan: flat pixel indices, or a rectangle, or neither (all of it).
+
+    ``corner`` and ``size`` are ``(y, x)`` in pixels; ``clock_s`` is UNIX time.
+    """
 
     text: str
     pixels: tuple[int, ...]
     clock_s: float
+    corner: tuple[int, int] | None = None
+    size: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        if self.corner is not None:
+            rows, columns = self.size or (1, 1)
+            return f"{self.text} [pixel {self.corner}, {rows} x {columns}]"
+        if self.pixels:
+            more = f" and {len(self.pixels) - 1} more" if len(self.pixels) > 1 else ""
+            return f"{self.text} [pixel {self.pixels[0]}{more}]"
+        return self.text
 
 
 def append_end(
@@ -89,7 +103,7 @@ def _write_end(
         if len(runs):  # RosettaSciIO's NeXus reader chokes on arrays without elements
             ours[f"missing/{role}"] = np.asarray(runs, np.int64).reshape(-1, 2)
     lost = sum(int(stop - start) for start, stop in missing.get("core", ()))
-    remarks = [note.text for note in notes]
+    remarks = [str(note) for note in notes]
     if end.reason != "complete":
         remarks.insert(0, f"The scan ended early: {end.reason}.")
     if lost:

@@ -599,7 +599,7 @@ def test_end_is_written_down(path: Path) -> None:
     assert notes.splitlines() == [
         "5 pixels never came; their counts are 0 (/live_eels/missing).",
         "The scan ended early: lost.",
-        "a hole in the film",
+        "a hole in the film [pixel 4 and 1 more]",
     ]
     assert rec.bytes_written == 15 * 2 * (CHANNELS + LOW_CHANNELS)
 
@@ -610,7 +610,7 @@ def test_a_second_end_takes_the_place_of_the_first(path: Path) -> None:
     rec.write(make_chunk(scan, np.arange(20)))
     end, first = ScanEnd(scan.id, "complete", 20), make_snapshot(scan)
     rec.finish(end, first, {"lost": 0})
-    rec.note("afterwards")
+    rec.note("afterwards", corner=(1, 2), size=(2, 3))
     later = replace(first, maps={"label": first.maps["label"] + 1})
     rec.finish(end, later, {"lost": 1})
     with h5py.File(path) as file:
@@ -619,7 +619,7 @@ def test_a_second_end_takes_the_place_of_the_first(path: Path) -> None:
         assert json.loads(file["live_eels/counters"][()]) == {"lost": 1}
         assert not [name for name in file["live_eels"] if "old" in name]
     core = hs_load(path)
-    assert core.metadata.General.notes == "afterwards"
+    assert core.metadata.General.notes == "afterwards [pixel (1, 2), 2 x 3]"
     assert core.data.tobytes() == make_counts(scan).tobytes()
 
 
