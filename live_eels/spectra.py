@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 EndReason = Literal["complete", "aborted", "lost"]
-MapKind = Literal["intensity", "signed", "fraction", "label"]
+MapKind = Literal["intensity", "signed", "fraction", "label", "flags"]
 
 DTYPES: tuple[str, ...] = ("u1", "u2", "u4", "i4", "f4", "f8")
 """Count types a signal may have, as little-endian numpy codes without byte order."""
@@ -323,8 +323,9 @@ class MapSpec:
     Attributes
     ----------
     kind
-        ``intensity`` (>= 0), ``signed`` (centred at 0), ``fraction`` (0 to 1) or ``label``
-        (index into ``classes``; -1 is *rejected*).
+        ``intensity`` (>= 0), ``signed`` (centred at 0), ``fraction`` (0 to 1), ``label``
+        (index into ``classes``; -1 is *rejected*) or ``flags`` (sum of bits; bit ``i`` means
+        ``classes[i]``, 0 is *good*).
     limits
         Sensible display range if the map has a natural one (a valence of 2 to 4), else None
         for robust percentiles.

@@ -63,7 +63,7 @@ The next ``scan`` (another ``scan`` name) may follow at once; it also ends the o
 
 Results go out on a PUB socket in the same shape, topic first, so that a subscriber can
 choose: ``scan`` (the announcement of the scan, as above), ``pixels``, ``map/<name>``,
-``curve/<name>``, ``status``, ``event``. Headers::
+``curve/<name>``, ``contents``, ``status``, ``event``. Headers::
 
     {"type": "pixels", "scan": ..., "n": 16, "maps": ["label", "valence"]}
                              # parts: pixels, int64 (n,); values, float32 (map, n): these
@@ -75,6 +75,9 @@ choose: ``scan`` (the announcement of the scan, as above), ``pixels``, ``map/<na
     {"type": "curve", "scan": ..., "name": "factors", "version": 17, "offset_ev": 600.0,
      "dispersion_ev": 0.25, "labels": ["1", "2"], "unit": "...", "shape": [2, 1024],
      "error": false}         # part: float32 (curve, channel); then its sigma if "error"
+    {"type": "contents", "scan": ..., "version": 17, "maps": ["label", ...],
+     "curves": ["factors"], "components": 3, "scree": [812.0, 96.5, ...]}
+                             # all there is now: what is not named here exists no more
     {"type": "status", "status": {...}}                    # fields: ``control.Status``
     {"type": "event", "event": "mark_region", "scan": ..., "details": {...}}
 
@@ -98,6 +101,7 @@ from live_eels.spectra import (
     EndReason,
     EnergyAxis,
     Instrument,
+    MapKind,
     MapSnapshot,
     MapSpec,
     NavigationAxis,
@@ -394,7 +398,7 @@ class MapMessage(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="typ
     scan: str
     name: str
     version: int
-    kind: Literal["intensity", "signed", "fraction", "label"]
+    kind: MapKind
     unit: str
     meaning: str
     classes: list[str]
@@ -427,6 +431,17 @@ class CurveMessage(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="t
     sigma: Any = None
 
 
+class ContentsMessage(msgspec.Struct, frozen=True, tag_field="type", tag="contents"):
+    """Everything a snapshot holds, by name; a map that is not named exists no more."""
+
+    scan: str
+    version: int
+    maps: list[str]
+    curves: list[str]
+    components: int
+    scree: list[float]
+
+
 class StatusMessage(msgspec.Struct, frozen=True, tag_field="type", tag="status"):
     """The engine's status; fields as in ``control.Status``."""
 
@@ -453,7 +468,7 @@ class PixelsMessage(
     values: Any = None
 
 
-Result = PixelsMessage | MapMessage | CurveMessage | StatusMessage | EventMessage
+Result = PixelsMessage | MapMessage | CurveMessage | ContentsMessage | StatusMessage | EventMessage
 _results: msgspec.msgpack.Decoder[Result] = msgspec.msgpack.Decoder(Result)
 
 
@@ -493,6 +508,16 @@ def encode_curve(snapshot: MapSnapshot, name: str) -> list[Part]:
     if curve.error is not None:
         parts.append(_raw(np.ascontiguousarray(curve.error, "<f4")))
     return parts
+
+
+def encode_contents(snapshot: MapSnapshot) -> list[Part]:
+    """Write the names of all maps and curves of a snapshot, and the variances."""
+    scree = [] if snapshot.scree is None else np.asarray(snapshot.scree, np.float64).tolist()
+    header = ContentsMessage(
+        snapshot.scan.id, snapshot.version, list(snapshot.maps), list(snapshot.curves),
+        snapshot.components, scree,
+    )  # fmt: skip
+    return [b"contents", _encoder.encode(header)]
 
 
 def encode_status(status: Mapping[str, Any]) -> list[Part]:

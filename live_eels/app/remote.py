@@ -58,7 +58,7 @@ class RemoteEngine:
         self._maps.set(zmq.RCVHWM, 1000)
         self._maps.set(zmq.LINGER, 0)
         self._maps.set(zmq.MAXMSGSIZE, wire.MAX_ARRAY_BYTES)
-        for topic in (b"scan", b"map/", b"curve/", b"status"):
+        for topic in (b"scan", b"map/", b"curve/", b"contents", b"status"):
             self._maps.set(zmq.SUBSCRIBE, topic)
         self._maps.connect(maps_endpoint)
         self._scan: Scan | None = None
@@ -66,6 +66,8 @@ class RemoteEngine:
         self._values: dict[str, NDArray[np.float32]] = {}
         self._changed: dict[str, int] = {}
         self._curves: dict[str, Curve] = {}
+        self._scree: NDArray[np.float32] | None = None
+        self._components = 0
         self._version = 0
         self._snapshot: MapSnapshot | None = None
         self._status: Status | None = None
@@ -99,8 +101,7 @@ class RemoteEngine:
             self._version += 1
             self._snapshot = MapSnapshot(
                 self._scan, self._version, dict(self._specs), dict(self._values),
-                dict(self._changed), dict(self._curves),
-                components=sum(name.startswith("loading ") for name in self._values),
+                dict(self._changed), dict(self._curves), self._scree, self._components,
             )  # fmt: skip
 
     def _take(self, parts: list[bytes]) -> bool:
@@ -129,7 +130,24 @@ class RemoteEngine:
                     axis, np.array(message.values), tuple(message.labels), message.unit
                 )
                 return True
+            case wire.ContentsMessage() if self._scan is not None and message.scan == self._scan.id:
+                return self._keep(message)
         return False
+
+    def _keep(self, message: wire.ContentsMessage) -> bool:
+        """Drop what exists no more, and take the variances."""
+        gone = self._values.keys() - set(message.maps)
+        for name in gone:
+            for part in (self._specs, self._values, self._changed):
+                part.pop(name, None)
+        old = self._curves.keys() - set(message.curves)
+        for name in old:
+            del self._curves[name]
+        scree = np.array(message.scree, np.float32) if message.scree else None
+        before = [] if self._scree is None else self._scree.tolist()
+        moved = before != ([] if scree is None else scree.tolist())
+        self._scree, self._components = scree, message.components
+        return bool(gone or old) or moved
 
     def _begin(self, scan: Scan) -> None:
         if self._snapshot is not None:
@@ -138,6 +156,7 @@ class RemoteEngine:
                 del self._earlier[scan_id]
         self._scan = scan
         self._specs, self._values, self._changed, self._curves = {}, {}, {}, {}
+        self._scree, self._components = None, 0
 
     # What the page asks
 

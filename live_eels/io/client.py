@@ -66,6 +66,13 @@ class Snapshot:
         self.specs[message.name] = message.spec
         self._messages[message.name] = message
 
+    def keep(self, names: list[str]) -> bool:
+        """Drop maps that exist no more; whether there was any."""
+        gone = self._messages.keys() - set(names)
+        for name in gone:
+            del self._messages[name], self.specs[name]
+        return bool(gone)
+
 
 class Client:
     """Listens to an engine's maps and gives it commands.
@@ -98,7 +105,7 @@ class Client:
         self._maps = self._context.socket(zmq.SUB)
         self._maps.set(zmq.RCVHWM, 1000)
         self._maps.set(zmq.LINGER, 0)
-        for topic in (b"map/", b"event", b"status"):
+        for topic in (b"map/", b"contents", b"event", b"status"):
             self._maps.set(zmq.SUBSCRIBE, topic)
         self._maps.connect(endpoint)
         self._control_endpoint = control_endpoint
@@ -139,6 +146,9 @@ class Client:
                         self._snapshot = Snapshot(message.scan)
                     self._snapshot.take(message)
                     news = True
+                case wire.ContentsMessage():
+                    if self._snapshot is not None and self._snapshot.scan_id == message.scan:
+                        news |= self._snapshot.keep(message.maps)
                 case wire.StatusMessage():
                     self.status = message.status
                 case wire.EventMessage():

@@ -6,6 +6,7 @@ the palette is that of ``static/colour.js``, and a test compares them.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
 from pathlib import Path
@@ -49,7 +50,7 @@ def class_colour(name: str, index: int) -> Rgb:
     """Colour of a class by its name, else by its number."""
     if name in STATES:
         return rgb(STATES[name])
-    if re.fullmatch("none|other|vacuum|nothing|background", name, re.IGNORECASE):
+    if re.fullmatch("none|other|vacuum|nothing|background|good", name, re.IGNORECASE):
         return rgb(NOTHING)
     return rgb(QUALITATIVE[index % len(QUALITATIVE)])
 
@@ -115,6 +116,16 @@ def labelled(values: NDArray[np.float32], spec: MapSpec) -> NDArray[np.uint8]:
         np.uint8,
     )
     return palette[np.clip(number, -2, None) + 2]
+
+
+def gravest(values: NDArray[np.float32], spec: MapSpec) -> tuple[NDArray[np.float32], MapSpec]:
+    """A map of flags as a map of classes: ``good``, or the highest bit that is set."""
+    there = np.isfinite(values)
+    bits = np.where(there, values, 0).astype(np.int64)
+    highest = np.floor(np.log2(np.maximum(bits, 0.5))).astype(np.float32) + 1
+    classes = ("good", *(name.replace("_", " ") for name in spec.classes))
+    found = np.where(there, highest, np.nan).astype(np.float32)
+    return found, dataclasses.replace(spec, kind="label", classes=classes)
 
 
 def short(value: float) -> str:

@@ -53,10 +53,8 @@ def save_maps(snapshot: MapSnapshot, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     lost = ~np.any([np.isfinite(values) for values in snapshot.maps.values()], axis=0)
     views = [
-        View(name, snapshot.specs[name], values, lost, snapshot.scan)
-        for name, values in sorted(
-            snapshot.maps.items(), key=lambda item: snapshot.specs[item[0]].kind != "label"
-        )
+        _view(name, snapshot, lost)
+        for name in sorted(snapshot.maps, key=lambda name: snapshot.specs[name].kind != "label")
     ]
     pages = {"overview": _overview(views, snapshot)}
     pages |= {view.name: _page(view) for view in views if view.name not in pages}
@@ -72,6 +70,13 @@ def save_maps(snapshot: MapSnapshot, folder: Path) -> list[Path]:
             file = file.with_stem(f"{file.stem}_{len(written)}")
         written.append(_save(page, file, snapshot.scan))
     return written
+
+
+def _view(name: str, snapshot: MapSnapshot, lost: NDArray[np.bool_]) -> View:
+    values, spec = snapshot.maps[name], snapshot.specs[name]
+    if spec.kind == "flags":
+        values, spec = colours.gravest(values, spec)
+    return View(name, spec, values, lost, snapshot.scan)
 
 
 def _save(picture: Image.Image, file: Path, scan: Scan) -> Path:

@@ -16,11 +16,18 @@ import zmq
 
 from live_eels import wire
 from live_eels.io.sockets import SocketError, advice
-from live_eels.spectra import ChunkResult, MapSnapshot
+from live_eels.spectra import ChunkResult, Curve, MapSnapshot
 
 
 class Publisher:
     """Sends results to whoever subscribed.
+
+    Attributes
+    ----------
+    subscribers
+        Subscriptions, of whatever topic.
+    controllers
+        Those that hear events: control software, which may act on what an operator asks for.
 
     Raises
     ------
@@ -37,8 +44,10 @@ class Publisher:
         self._socket.set(zmq.LINGER, 200)
         self._lock = threading.Lock()
         self._sent: dict[str, int] = {}
+        self._drawn: dict[str, Curve] = {}
         self._last: MapSnapshot | None = None
         self.subscribers = 0
+        self.controllers = 0
         try:
             self._socket.bind(endpoint)
         except zmq.ZMQError as error:
@@ -56,7 +65,7 @@ class Publisher:
         new_scan = self._last is None or snapshot.scan is not self._last.scan
         self._last = snapshot
         if new_scan:
-            self._sent = {}
+            self._sent, self._drawn = {}, {}
             self._send(wire.encode(snapshot.scan))
         if not self.subscribers:
             return
@@ -64,17 +73,23 @@ class Publisher:
             if self._sent.get(name) != version:
                 self._sent[name] = version
                 self._send(wire.encode_map(snapshot, name))
-        for name in snapshot.curves:
-            self._send(wire.encode_curve(snapshot, name))
+        for name, curve in snapshot.curves.items():
+            if self._drawn.get(name) is not curve:
+                self._drawn[name] = curve
+                self._send(wire.encode_curve(snapshot, name))
+        self._send(wire.encode_contents(snapshot))
 
     def welcome(self) -> None:
         """Send everything to subscribers that came since the last call."""
         came = 0
         with self._lock:
             while not self._socket.closed and self._socket.poll(0):
-                change = self._socket.recv()[:1]
-                came += change == b"\x01"
-                self.subscribers += 1 if change == b"\x01" else -1
+                change = self._socket.recv()
+                new = change[:1] == b"\x01"
+                came += new
+                self.subscribers += 1 if new else -1
+                if b"event".startswith(change[1:]):
+                    self.controllers += 1 if new else -1
         snapshot = self._last
         if came and snapshot is not None:
             self._send(wire.encode(snapshot.scan))
@@ -82,6 +97,7 @@ class Publisher:
                 self._send(wire.encode_map(snapshot, name))
             for name in snapshot.curves:
                 self._send(wire.encode_curve(snapshot, name))
+            self._send(wire.encode_contents(snapshot))
 
     def status(self, status: Mapping[str, Any]) -> None:
         """Send the engine's status."""

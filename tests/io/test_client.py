@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def engine(endpoint: str) -> Iterator[zmq.Socket]:
 @pytest.fixture
 def client(endpoint: str, engine: zmq.Socket) -> Iterator[Client]:
     with Client(endpoint, None, timeout_s=60) as made:
-        for _ in range(3):  # one subscription for each topic
+        for _ in range(4):  # one subscription for each topic
             engine.recv()
         yield made
 
@@ -71,6 +72,17 @@ def test_maps_come_one_by_one_and_the_newest_is_kept(engine, client):
     publish(engine, "s", 5, b=1.0)
     until(client, lambda: snapshot["b"][0, 0] == 1.0)
     assert snapshot.version == 8  # the newest among the maps
+
+
+def test_a_map_that_is_no_more_is_dropped(engine, client):
+    publish(engine, "s", 7, a=1.0, b=1.0)
+    until(client, lambda: client._snapshot and "b" in client._snapshot)
+    snapshot = client._snapshot
+    contents = MapBoard(scan_of("s"), SPECS[:1]).snapshot()
+    engine.send_multipart(wire.encode_contents(replace(contents, scan=scan_of("t"))))
+    engine.send_multipart(wire.encode_contents(contents))
+    until(client, lambda: "b" not in snapshot)
+    assert list(snapshot) == list(snapshot.specs) == ["a"]  # another scan's contents changed nothing
 
 
 def test_the_next_scan_begins_with_no_maps(engine, client):

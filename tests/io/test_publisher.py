@@ -79,8 +79,10 @@ def test_a_late_subscriber_is_sent_everything(publisher, subscriber, board):
     publisher.event("end", "s1", {})
     first, *results = socket_messages(subscriber)
     assert wire.decode(first).id == "s1"
-    messages = {parts[0]: wire.decode_result(parts) for parts in results}
-    assert set(messages) == {b"map/a", b"map/b", b"curve/factors"}
+    # Who subscribed before the snapshot has had the announcement once already.
+    messages = {p[0]: wire.decode_result(p) for p in results if p[0] != b"scan"}
+    assert set(messages) == {b"map/a", b"map/b", b"curve/factors", b"contents"}
+    assert messages[b"contents"].maps == ["a", "b"]
     a = messages[b"map/a"]
     assert a.values.shape == (2, 3)
     assert a.values[0, 1] == 5
@@ -119,7 +121,9 @@ def test_who_is_there_already_is_not_sent_everything_again(publisher, subscriber
     for _ in range(3):
         publisher.welcome()
     publisher.event("end", "s1", {})
-    assert [parts[0] for parts in socket_messages(subscriber)] == [b"scan", b"map/a", b"map/b"]
+    assert [parts[0] for parts in socket_messages(subscriber)] == [
+        b"scan", b"map/a", b"map/b", b"contents",
+    ]  # fmt: skip
 
 
 def test_subscribers_that_leave_are_noticed_and_nothing_is_written_for_nobody(
@@ -160,3 +164,34 @@ def test_pixels_go_out_at_once(publisher, subscriber, board):
 def test_an_address_in_use_is_said_in_words(publisher):
     with pytest.raises(SocketError, match="cannot listen at"):
         Publisher("tcp://nowhere.invalid:1")
+
+
+def test_control_software_is_who_hears_events(publisher):
+    """A subscriber of maps alone, such as a page, cannot act on what an operator asks for."""
+    context = zmq.Context()
+
+    def subscribed(topics):
+        socket = context.socket(zmq.SUB)
+        socket.set(zmq.LINGER, 0)
+        for topic in topics:
+            socket.set(zmq.SUBSCRIBE, topic)
+        socket.connect(publisher.endpoint)
+        return socket
+
+    def until(subscribers):
+        while publisher.subscribers != subscribers:
+            publisher.welcome()
+        return publisher.controllers
+
+    page = subscribed([b"map/", b"status"])
+    assert until(2) == 0
+    software = subscribed([b"event"])
+    assert until(3) == 1
+    everything = subscribed([b""])
+    assert until(4) == 2
+    software.close()
+    assert until(3) == 1
+    everything.close()
+    page.close()
+    assert until(0) == 0
+    context.destroy(0)
