@@ -34,7 +34,7 @@ from scipy.optimize import linear_sum_assignment
 from threadpoolctl import ThreadpoolController
 
 from live_eels.kernels.eigen import leading
-from live_eels.kernels.pca import project, row_totals, scale_rows
+from live_eels.kernels.pca import left_over, project, row_totals, scale_rows
 
 FIRST_BLOCK_PIXELS = 16
 """The first basis is there after so many pixels; blocks then double up to full size."""
@@ -364,6 +364,32 @@ class StreamingPCA:
         out = np.empty((len(x), self._width), np.float32)
         project(np.ascontiguousarray(x, np.float32), self._projection, out)
         return out
+
+    def residual(
+        self, x: NDArray[np.float32], loadings: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """What the significant components leave of spectra: 1 is counting noise alone.
+
+        Parameters
+        ----------
+        x : float32 ``(pixel, channel)``, counts
+        loadings
+            Of ``x``, in the present basis.
+
+        Returns
+        -------
+        float32 ``(pixel,)``
+            Reduced chi-square; nan before there is a basis.
+        """
+        out = np.full(len(x), np.nan, np.float32)
+        n = self.components
+        if not self.basis_version or self._total <= 0:
+            return out
+        share = np.maximum(self._channel_total / self._total, FAINT / self.channels)
+        with _BLAS.limit(limits=1, user_api="blas"):
+            model = loadings[:, :n] @ self.factors[:n]
+        left_over(np.ascontiguousarray(x, np.float32), model, share.astype(np.float32), out)
+        return out / np.float32(max(self.channels - n, 1))
 
 
 def _aligned(

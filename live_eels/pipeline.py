@@ -16,13 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from live_eels import analyses
+from live_eels.analyses import references
 from live_eels.classify import Classifier, Source, entropy, label_source
 from live_eels.cluster import ClusterSettings, OnlineKMeans
 from live_eels.decompose import DecomposeSettings, StreamingPCA
+from live_eels.kernels.align import variance_kept
 from live_eels.loadings import PixelLoadings
 from live_eels.model_card import ModelError
 from live_eels.preprocess import Preprocessor, PreprocessSettings
 from live_eels.spectra import (
+    QUALITY_FLAGS,
     Chunk,
     ChunkResult,
     Curve,
@@ -95,6 +98,7 @@ class Pipeline:
         self._clock = clock
         self._held: dict[str, MapSpec] = {}
         self._held_curves: dict[str, Curve] = {}
+        self._references = references.curves(self.axis.cropped(self.window))
         self.classifier: Classifier | None = None
         self.elements: tuple[str, ...] = ()
         self.source = source
@@ -184,7 +188,8 @@ class Pipeline:
             MapSpec("shift", "signed", "eV", "energy added to align the spectrum"),
             MapSpec("ZLP fwhm", "intensity", "eV", "full width of the zero-loss peak"),
             MapSpec("background fit", "intensity", "", "reduced chi-square of the background"),
-            MapSpec("flags", "intensity", "", "quality flags as a sum of bits"),
+            MapSpec("PCA residual", "intensity", "", "chi-square the components leave; 1: noise"),
+            MapSpec("flags", "flags", "", "quality of the spectrum", QUALITY_FLAGS),
         ]
         if self.classifier is not None:
             names = self.classifier.card.names
@@ -215,12 +220,13 @@ class Pipeline:
         return self.pca.components if self.pca.basis_version else 0
 
     def curves(self) -> dict[str, Curve]:
-        """Factors and cluster means on the analysis window."""
+        """Factors, cluster means and reference spectra on the analysis window."""
         if not self.components:
-            return dict(self._held_curves)
+            return self._references | self._held_curves
         axis = self.axis.cropped(self.window)
         names = tuple(f"component {i + 1}" for i in range(self.components))
-        curves = {"factors": Curve(axis, self.pca.factors[: self.components], names)}
+        factors = Curve(axis, self.pca.factors[: self.components], names)
+        curves = self._references | {"factors": factors}
         if len(self.kmeans.centres):
             means = self._cluster_loadings() @ self.pca.factors[: self.components]
             labels = tuple(f"cluster {i + 1}" for i in range(len(means)))
@@ -254,6 +260,8 @@ class Pipeline:
             loadings = self.pca.transform(spectra)
             self.loadings.put(chunk.pixels, loadings)
             self._since_turn.append(chunk.pixels)
+            residual = self.pca.residual(spectra, loadings)
+            residual /= variance_kept(prepared.shift_ev / np.float32(self.axis.dispersion_ev))
         with self._timed("cluster"):
             cluster = self.kmeans.predict(loadings)
         maps: Values = _quality(prepared) | {
@@ -261,6 +269,7 @@ class Pipeline:
             "shift": prepared.shift_ev,
             "flags": prepared.flags.astype(np.float32),
             "cluster": _cluster_map(cluster),
+            "PCA residual": residual,
         }
         with self._timed("classify"):
             maps |= self._labels(prepared, loadings, cluster)

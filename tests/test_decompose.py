@@ -251,6 +251,19 @@ def test_rows_without_counts_teach_nothing():
     assert (pca.transform(dirty[:1]) == 0).all()
 
 
+def test_residual_is_one_for_noise_and_more_where_the_components_lack_something():
+    x, _ = phantom((40, 40), 200, 500)
+    strange = x[:200] * 1.0
+    strange[:, 150:156] += np.random.default_rng(1).poisson(60, (200, 6))
+    pca = streamed(x)
+    assert np.median(pca.residual(x, pca.transform(x))) == pytest.approx(1.0, abs=0.06)
+    assert np.median(pca.residual(strange, pca.transform(strange))) > 3
+    one = streamed(x, config=DecomposeSettings(components=1))
+    assert np.median(one.residual(x, one.transform(x))) > 1.2
+    fresh = StreamingPCA(200)
+    assert np.isnan(fresh.residual(x, fresh.transform(x))).all()
+
+
 def test_dead_channels_do_no_harm():
     x, _ = phantom((40, 40), 200, 500)
     x[:, [0, 57, 199]] = 0

@@ -14,9 +14,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from live_eels.spectra import EnergyAxis, WindowError
+from live_eels.spectra import Curve, EnergyAxis, WindowError
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
+TYPICAL_FWHM_EV = 1.0
+"""Resolution that a spectrometer has when nobody says otherwise."""
+LEAST_SHARE = 0.2
+"""An edge is on an axis where this share of its highest peak is."""
 _FWHM_TO_SIGMA = 1.0 / 2.354820045
 
 
@@ -88,6 +92,28 @@ def shipped() -> Library:
             float(file["offset_ev"]) + float(file["dispersion_ev"]) * np.arange(size),
             float(file["fwhm_ev"]),
         )
+
+
+def curves(axis: EnergyAxis, resolution_ev: float = TYPICAL_FWHM_EV) -> dict[str, Curve]:
+    """Shipped spectra to lay over measured ones: those that have an edge on ``axis``.
+
+    ``{"references": Curve}`` with the library's unit, or nothing where no edge is. Energies
+    beyond the library's are left out.
+    """
+    library = shipped()
+    start = max(float(library.energies_ev[0]), axis.offset_ev)
+    end = min(float(library.energies_ev[-1]), axis.end_ev)
+    try:
+        part = axis.cropped(axis.window(start, end))
+    except WindowError:
+        return {}
+    spectra = library.on(library.names, part, resolution_ev)
+    peaks = library.spectra.max(axis=1)
+    there = np.flatnonzero(spectra.max(axis=1) > LEAST_SHARE * peaks)
+    if not len(there):
+        return {}
+    names = tuple(library.names[i] for i in there)
+    return {"references": Curve(part, spectra[there], names, "per atom")}
 
 
 def read(path: Path) -> Library:

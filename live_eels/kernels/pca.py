@@ -94,3 +94,28 @@ def project(
             for j in range(x.shape[1]):
                 total += x[i, j] * projection[k, j]
             out[i, k] = total
+
+
+@jit
+def left_over(
+    x: NDArray[np.float32],
+    model: NDArray[np.float32],
+    share: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    """Squares of what a model leaves of each row, in units of the row's counting noise.
+
+    Parameters
+    ----------
+    x, model : float32 ``(pixel, channel)``, counts
+    share : float32 ``(channel,)``, the part of all counts that a channel gets
+    out : float32 ``(pixel,)``, sum over channels
+    """
+    for i in range(x.shape[0]):
+        total = np.float32(0.0)
+        squares = np.float32(0.0)
+        for j in range(x.shape[1]):
+            total += x[i, j]
+            rest = x[i, j] - model[i, j]
+            squares += rest * rest / share[j]
+        out[i] = squares / total if total > 0 else np.nan

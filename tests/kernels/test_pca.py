@@ -59,3 +59,15 @@ def test_a_nan_channel_makes_only_its_row_nan():
     pca.project(x, np.ones((3, 40), np.float32), out)
     assert np.isnan(out[2]).all()
     assert (np.delete(out, 2, axis=0) == 40).all()
+
+
+def test_left_over():
+    rng = np.random.default_rng(3)
+    x = rng.poisson(20, (7, 40)).astype(np.float32)
+    x[2] = 0
+    model = rng.uniform(15, 25, x.shape).astype(np.float32)
+    share = rng.uniform(0.01, 0.05, 40).astype(np.float32)
+    out = np.empty(7, np.float32)
+    pca.left_over(x, model, share, out)
+    np.testing.assert_allclose(out, plain.left_over(x, model, share), rtol=1e-5)
+    assert np.isnan(out[2])
