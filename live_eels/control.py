@@ -171,9 +171,11 @@ class StageTime(msgspec.Struct, frozen=True, kw_only=True):
 class Status(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply", tag="status"):
     """The state of the engine at one moment: what the status strip, ``status`` and PUB show.
 
-    Pixel counts are of the current scan. ``state`` is ``waiting`` (no scan yet),
-    ``scanning``, ``stalled`` (no data for 5 dwells or 3 s), ``catching_up`` (beam done,
-    analysis not), ``complete``, ``aborted``, ``lost`` or ``stopped``.
+    Pixel counts are of the current scan. ``lost`` names pixels that never came as runs (first,
+    one after the last; at most 1024 runs, ``pixels_lost`` counts all), ``dead_channels`` counts
+    channels that are bridged, ``controllers`` subscribers that hear events. ``state`` is
+    ``waiting`` (no scan yet), ``scanning``, ``stalled`` (no data for 5 dwells or 3 s),
+    ``catching_up`` (beam done, analysis not), ``complete``, ``aborted``, ``lost`` or ``stopped``.
     """
 
     state: str
@@ -208,6 +210,10 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply", tag="
     spikes: int = 0
     saturated: int = 0
     no_zlp: int = 0
+    pixels_lost: int = 0
+    lost: list[tuple[int, int]] = []
+    dead_channels: int = 0
+    controllers: int = 0
     queue: dict[str, float] = {}
     stages: list[StageTime] = []
     recording: bool = False

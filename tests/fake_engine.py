@@ -17,6 +17,7 @@ import numpy as np
 from live_eels import control
 from live_eels.io.viewer import SpectrumAnswer, Viewer
 from live_eels.spectra import (
+    QUALITY_FLAGS,
     Curve,
     EnergyAxis,
     Instrument,
@@ -45,7 +46,9 @@ SPECS = {
     "Fe L2,3": MapSpec("Fe L2,3", unit="counts", meaning="above background, 703 to 735 eV"),
     "thickness": MapSpec("thickness", unit="t/λ", meaning="relative thickness", limits=(0, 1.2)),
     "shift": MapSpec("shift", "signed", unit="eV", meaning="energy shift put right"),
-    "flags": MapSpec("flags", meaning="quality bits"),
+    "ZLP fwhm": MapSpec("ZLP fwhm", unit="eV", meaning="width of the zero-loss peak"),
+    "PCA residual": MapSpec("PCA residual", meaning="what the components leave"),
+    "flags": MapSpec("flags", "flags", meaning="quality", classes=QUALITY_FLAGS),
 }
 
 
@@ -62,11 +65,21 @@ def phases(ny: int, nx: int) -> np.ndarray:
 
 
 class FakeEngine:
-    """`live_eels.io.viewer.Engine`, driven by hand."""
+    """`live_eels.io.viewer.Engine`, driven by hand.
+
+    With ``spectra`` there are only so many different ones, for scans that fill no memory.
+    """
 
     def __init__(
-        self, shape: tuple[int, ...] = (48, 64), channels: int = 512, *, passes: int = 1, seed=3
+        self,
+        shape: tuple[int, ...] = (48, 64),
+        channels: int = 512,
+        *,
+        passes: int = 1,
+        seed=3,
+        spectra: int | None = None,
     ) -> None:
+        self.spectra = spectra
         self.rng = np.random.default_rng(seed)
         self.lock = threading.RLock()
         self.axis = EnergyAxis(560.0, 200.0 / channels, channels)
@@ -78,6 +91,7 @@ class FakeEngine:
         self.number = 0
         self.version = 0
         self.status_changes: dict[str, Any] = {}
+        self.dropped: set[str] = set()
         self.new_scan(shape, passes=passes)
 
     # -- driving it ---------------------------------------------------------------------
@@ -101,6 +115,8 @@ class FakeEngine:
             )
             ny, nx = (1, 1, *shape)[-2:]
             self.phase = phases(ny, nx).ravel()
+            n = ny * nx
+            self.row = np.arange(n) * min(self.spectra or n, n) // n
             self.cube = self._expose()
             self.truth = self._maps()
             self.seen = np.zeros(ny * nx, dtype=bool)
@@ -114,16 +130,18 @@ class FakeEngine:
         e = self.axis.energies_ev
         n = len(self.phase)
         self.thickness = 0.5 + 0.25 * np.sin(np.linspace(0, 5, n)) + 0.02 * self.rng.normal(size=n)
-        mean = (3000 * self.thickness)[:, None] * (e / 560) ** -3.2
+        first = np.unique(self.row, return_index=True)[1]
+        phase, thickness = self.phase[first], self.thickness[first]
+        mean = (3000 * thickness)[:, None] * (e / 560) ** -3.2
         self.shift = 0.3 * np.sin(np.linspace(0, 7, n)) - np.where(np.arange(n) > 0.6 * n, 0.5, 0)
         for c in range(5):
-            where = self.phase == c
+            where = phase == c
             for centre, height in ((L3_EV[c], 700), (L2_EV[c], 330)):
                 width = 1.6 + 0.3 * c
                 line = height / (1 + ((e - centre) / width) ** 2)
                 step = 150 / (1 + np.exp(-(e - centre)))
-                mean[where] += (line + step) * self.thickness[where, None]
-        mean[self.phase == 5] *= 0.05
+                mean[where] += (line + step) * thickness[where, None]
+        mean[phase == 5] *= 0.05
         return self.rng.poisson(mean).astype(np.float32)
 
     def _maps(self) -> dict[str, np.ndarray]:
@@ -134,7 +152,7 @@ class FakeEngine:
         probability[label < 0] = 0.4
         cluster = np.array([3, 0, 1, 2, 2, 3])[self.phase].astype(float)
         return {
-            "counts": self.cube.sum(1),
+            "counts": self.cube.sum(1)[self.row],
             "label": label,
             "confidence": probability,
             "entropy": 1 - probability,
@@ -146,15 +164,17 @@ class FakeEngine:
             "Fe L2,3": self._net((703, 735), (675, 700)),
             "thickness": self.thickness,
             "shift": self.shift,
+            "ZLP fwhm": 0.8 + 0.02 * self.rng.normal(size=n),
+            "PCA residual": 1 + 0.05 * self.rng.normal(size=n) + 2.0 * (label == 3),
             "flags": np.where(label < 0, 16.0, 0.0),
         }
 
     def _net(self, signal_ev, fit_ev) -> np.ndarray:
         s = self.axis.window(*signal_ev)
         gross = self.cube[:, s].sum(1)
-        if fit_ev is None:
-            return gross
-        return gross - self._background(self.cube, fit_ev)[:, s].sum(1)
+        if fit_ev is not None:
+            gross = gross - self._background(self.cube, fit_ev)[:, s].sum(1)
+        return gross[self.row]
 
     def _background(self, rows: np.ndarray, fit_ev) -> np.ndarray:
         f = self.axis.window(*fit_ev)
@@ -190,24 +210,39 @@ class FakeEngine:
                 name: np.where(self.seen, values, np.nan).astype(np.float32).reshape(shape)
                 for name, values in self.truth.items()
             }
+            maps = {name: values for name, values in maps.items() if name not in self.dropped}
             curves = {}
             if self.seen.any():
-                curves = {"cluster means": self._means(), "factors": self._factors()}
+                curves = {
+                    "cluster means": self._means(),
+                    "factors": self._factors(),
+                    "references": self._references(),
+                }
             scree = (4000 / np.arange(1, 13) ** 2.2 + 20).astype(np.float32)
             self.newest = MapSnapshot(
-                self.scan, self.version, SPECS, maps, {}, curves, scree, components=2
+                self.scan, self.version, self.specs(), maps, {}, curves, scree, components=2
             )
             self.published_s[self.version] = time.time()
             return self.newest
+
+    def specs(self) -> dict[str, MapSpec]:
+        return {name: spec for name, spec in SPECS.items() if name not in self.dropped}
 
     def _means(self) -> Curve:
         window = self.axis.window(*self.window_ev)
         rows = []
         for c in range(4):
             mine = self.seen & (self.truth["cluster"] == c)
-            mean = self.cube[mine].mean(0) if mine.any() else np.full(self.axis.size, np.nan)
+            rows_of = np.unique(self.row[mine])
+            mean = self.cube[rows_of].mean(0) if mine.any() else np.full(self.axis.size, np.nan)
             rows.append(mean[window])
         return Curve(self.axis.cropped(window), np.float32(rows), SPECS["cluster"].classes)
+
+    def _references(self) -> Curve:
+        window = self.axis.window(*self.window_ev)
+        e = self.axis.energies_ev[window]
+        rows = [1 / (1 + ((e - L3_EV[c]) / (1.6 + 0.3 * c)) ** 2) for c in range(5)]
+        return Curve(self.axis.cropped(window), np.float32(rows), CLASSES[:5], unit="per atom")
 
     def _factors(self) -> Curve:
         window = self.axis.window(*self.window_ev)
@@ -252,6 +287,9 @@ class FakeEngine:
                 lag_p95_ms=85.0,
                 messages=self.visits // 16,
                 missing_messages=passed - got,
+                pixels_lost=passed - got,
+                lost=self._lost(passed),
+                dead_channels=3,
                 gaps=int(passed > got),
                 queue={"analyse": 0.1, "record": 0.02},
                 stages=[
@@ -271,6 +309,35 @@ class FakeEngine:
                 endpoint="tcp://127.0.0.1:9999",
             )
             return control.msgspec.structs.replace(status, **self.status_changes)
+
+    def _lost(self, passed: int) -> list[tuple[int, int]]:
+        unseen = np.concatenate([[False], ~self.seen[:passed], [False]])
+        return [tuple(run) for run in np.flatnonzero(np.diff(unseen)).reshape(-1, 2).tolist()]
+
+    def choices(self) -> dict[str, Any]:
+        return {
+            "models": [
+                {
+                    "name": "mn_fe",
+                    "classes": list(CLASSES),
+                    "range_ev": [618.0, 730.0],
+                    "covers": True,
+                    "note": "Mn and Fe, made up",
+                    "facts": [("rejects", "where the probability is below 0.40")],
+                    "limits": ["not for anything real"],
+                },
+                {
+                    "name": "narrow",
+                    "classes": ["Ti3+", "Ti4+"],
+                    "range_ev": [450.0, 540.0],
+                    "covers": False,
+                    "note": "Ti",
+                    "facts": [],
+                    "limits": [],
+                },
+            ],
+            "refine": ["kmeans", "gmm"],
+        }
 
     def history(self) -> list[dict[str, Any]]:
         return [
@@ -293,7 +360,7 @@ class FakeEngine:
         there = pixels[self.seen[pixels]]
         if not len(there):
             raise LookupError("this pixel has not come yet")
-        raw = self.cube[there].mean(0)
+        raw = self.cube[self.row[there]].mean(0)
         window = self.axis.window(*self.window_ev)
         fit = (600.0, 632.0)
         background = np.full(self.axis.size, np.nan, dtype=np.float32)

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import zmq
 from click.testing import CliRunner
+from msgspec.structs import replace
 
-from live_eels import wire
+from live_eels import control, wire
 from live_eels.cli import health
 from live_eels.config import Config, parse
 from live_eels.doctor import Check, checks, computer, connections, doctor
+from live_eels.io.commands import CommandServer
 from live_eels.spectra import EnergyAxis, NavigationAxis, Scan, Signal, Spectra
 
 ADVISED = ("warn", "error", "timeout")
@@ -44,8 +46,8 @@ def test_this_computer_is_examined(monkeypatch, quiet):
     monkeypatch.setattr(computer, "WRITE_MIB", 8)
     found = {check.name: check for check in checks(quiet, wait_s=0.2)}
     assert list(found) == [
-        "python", "computer", "kernels", "speed", "models", "disk", "page", "ports", "zeromq",
-        "stream", "fit",
+        "python", "computer", "kernels", "speed", "models", "disk", "page", "ports", "engine",
+        "zeromq", "stream", "fit",
     ]  # fmt: skip
     for name in ("python", "kernels", "models", "page", "ports", "zeromq"):
         assert found[name].state == "ok", found[name]
@@ -55,6 +57,24 @@ def test_this_computer_is_examined(monkeypatch, quiet):
     assert "threads" in found["kernels"].detail
     assert "reference spectra recognised" in found["models"].detail
     assert found["stream"].state == "error"  # nobody is there
+
+
+def test_a_running_engine_says_whether_control_software_listens(quiet):
+    assert "none running" in connections.engine(quiet).detail
+    told = control.Status(state="scanning", version="", scan_number=3)
+    answers = [told, replace(told, controllers=2)]
+    server = CommandServer(quiet.control.endpoint, lambda command: answers.pop(0))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        deaf, heard = connections.engine(quiet), connections.engine(quiet)
+    finally:
+        server.stop()
+        thread.join()
+    assert (deaf.state, heard.state) == ("warn", "ok")
+    assert "no control software" in deaf.detail
+    assert "subscribe to `event`" in deaf.advice
+    assert "scan 3; control software listening: 2" in heard.detail
 
 
 def test_without_a_set_up_nothing_is_listened_for(monkeypatch):

@@ -20,7 +20,7 @@ from live_eels import analyses
 from live_eels.app.session import Session
 from live_eels.classify import Classifier
 from live_eels.config import Config
-from live_eels.model_card import ModelError, read_card
+from live_eels.model_card import Card, ModelError, read_card
 from live_eels.pipeline import Pipeline
 from live_eels.preprocess import PreprocessSettings
 from live_eels.spectra import (
@@ -94,6 +94,8 @@ class ModelFinder:
                     "range_ev": [low, high],
                     "covers": covers,
                     "note": card.title,
+                    "facts": _facts(card),
+                    "limits": list(card.limits),
                 }
             )
         self._choices = (axis, found)
@@ -119,6 +121,22 @@ class ModelFinder:
                 return None  # nobody asked for it
             raise
         return classifier
+
+
+def _facts(card: Card) -> list[tuple[str, str]]:
+    """What a card says that an operator wants to know, as lines of name and value."""
+    facts = [
+        ("looks for", ", ".join(f"{e.symbol} L3 at {e.l3_ev:g} ± {e.within_ev:g} eV"
+                                for e in card.elements)),
+        ("rejects", f"where the probability is below {card.rejection.probability:.2f}"),
+        ("trained on", f"{card.training.spectra} simulated spectra, seed {card.training.seed}"),
+        ("made of", f"{card.family}, {card.parameters} parameters"),
+    ]  # fmt: skip
+    for test in ("held_out", "measured", "simulated"):
+        figures = card.figures.get(test, {})
+        if isinstance(figures, dict) and isinstance(figures.get("accuracy"), float):
+            facts.append((f"right, {test.replace('_', '-')}", f"{100 * figures['accuracy']:.0f} %"))
+    return facts
 
 
 def make_pipeline(session: Session, config: Config, models: ModelFinder) -> Pipeline:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from live_eels import __version__
 from live_eels.app.session import Session
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 RATE_OVER_S = 2.0
 ALARM_LAG_S = 1.0
+MAX_RUNS = 1024
 
 
 class _Rate:
@@ -80,6 +82,7 @@ class StatusMaker:
             endpoint=engine.receiver.address,
             queue={"record": engine.to_record.fill, "analyse": engine.to_analyse.fill},
             recording=engine.keep,
+            controllers=engine.publisher.controllers if engine.publisher else 0,
         )
         return stream if session is None else self._of_scan(stream, session, now_s)
 
@@ -93,6 +96,7 @@ class StatusMaker:
         visits_total = scan.pixels * scan.passes
         left = visits_total - counters.visits
         pipeline, recorder = session.pipeline, session.recorder
+        lost = _lost(session)
         written = recorder.bytes_written if recorder else 0
         return msgspec.structs.replace(
             stream,
@@ -125,6 +129,9 @@ class StatusMaker:
             spikes=pipeline.spikes_found if pipeline else 0,
             saturated=flags.get("saturated", 0),
             no_zlp=flags.get("no_zlp", 0),
+            pixels_lost=int((lost[:, 1] - lost[:, 0]).sum()),
+            lost=[(int(start), int(stop)) for start, stop in lost[:MAX_RUNS]],
+            dead_channels=len(pipeline.preprocessor.bad_channels) if pipeline else 0,
             stages=_stages(session),
             recording_path=str(session.path or ""),
             recording_bytes=written,
@@ -235,6 +242,14 @@ def _flags(snapshot: MapSnapshot) -> dict[str, int]:
     return {
         name: int(np.count_nonzero(bits & (1 << bit))) for bit, name in enumerate(QUALITY_FLAGS)
     }
+
+
+def _lost(session: Session) -> NDArray[np.int64]:
+    """Runs of lost pixels; looked for only where something is missing or the scan is over."""
+    missing = session.counters.missing_messages or session.end is not None
+    if session.losses is None or not missing:
+        return np.empty((0, 2), np.int64)
+    return session.losses.runs()
 
 
 def _lags(session: Session) -> tuple[float | None, float | None]:

@@ -43,6 +43,7 @@ def checks(config: Config | None = None, *, wait_s: float = 5.0) -> Iterator[Che
         ("disk", lambda: computer.disk(settings)),
         ("page", connections.page),
         ("ports", lambda: connections.ports(settings)),
+        ("engine", lambda: connections.engine(settings)),
         ("zeromq", lambda: connections.zeromq(settings)),
     ]
     if config is not None:

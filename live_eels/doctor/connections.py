@@ -12,6 +12,9 @@ from live_eels.config import Config, ConfigError
 from live_eels.doctor.check import Check
 from live_eels.spectra import Scan
 
+ANSWER_S = 0.5
+"""A running engine answers sooner."""
+
 
 def page() -> Check:
     """Every file of the page is there, with a content type browsers accept."""
@@ -75,6 +78,32 @@ def _bind_problem(endpoint: str) -> str:
         except zmq.ZMQError as error:
             return f": {error}"
     return ""
+
+
+def engine(config: Config) -> Check:
+    """Whether an engine runs already, and whether control software hears its events."""
+    from live_eels.control import ControlError, GetStatus, Status
+    from live_eels.io.client import EngineGone, ask
+
+    endpoint = config.control.endpoint
+    if not endpoint:
+        return Check("engine", "ok", "no control address wanted, so none can be asked")
+    try:
+        status = ask(endpoint.replace("*", "127.0.0.1"), GetStatus(), ANSWER_S)
+    except (EngineGone, ControlError, zmq.ZMQError):
+        return Check("engine", "ok", f"none running at {endpoint}")
+    if not isinstance(status, Status):
+        return Check("engine", "warn", f"{endpoint} answers, but not with its status")
+    detail = f"running at {endpoint}: {status.state}, scan {status.scan_number or 'none yet'}"
+    if status.controllers:
+        return Check("engine", "ok", f"{detail}; control software listening: {status.controllers}")
+    return Check(
+        "engine",
+        "warn",
+        f"{detail}; no control software is subscribed",
+        '"Scan again" and "dwell longer" reach nobody: subscribe to `event` at '
+        f"{config.publish.endpoint}.",
+    )
 
 
 def zeromq(config: Config) -> Check:

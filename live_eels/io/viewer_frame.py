@@ -87,6 +87,9 @@ class FrameWriter:
         snapshot: MapSnapshot,
         want: list[str] | None,
     ) -> None:
+        header["map_names"] = list(snapshot.maps)
+        for name in self._sent.keys() - snapshot.maps.keys():
+            del self._sent[name]
         maps = header["maps"] = {}
         for name, values in snapshot.maps.items():
             before = self._sent.get(name)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from live_eels.io.viewer import SpectrumAnswer, Viewer
 
 MAX_SLOTS = 48
+THUMBNAIL = 64
+"""Pixels of a side of a thumbnail, at most."""
 STATUS_INTERVAL_S = 0.25
 FRAME_INTERVAL_S = 0.045
 """20 frames a second at most, with room for the clock's jitter."""
@@ -78,6 +80,15 @@ class AskWindow(_Request, tag="window"):
     scan: ScanId | None = None
 
 
+class AskThumbnail(_Request, tag="thumbnail"):
+    """A small picture's worth of the first of these maps that an earlier scan has."""
+
+    id: int
+    slot: Name
+    scan: ScanId
+    maps: Annotated[list[Name], Meta(max_length=8)]
+
+
 class AskCommand(_Request, tag="command"):
     """A command for the control channel, as JSON of `live_eels.control`."""
 
@@ -85,7 +96,7 @@ class AskCommand(_Request, tag="command"):
     command: msgspec.Raw
 
 
-Request = Hello | Ready | AskSpectrum | AskWindow | AskCommand
+Request = Hello | Ready | AskSpectrum | AskWindow | AskThumbnail | AskCommand
 _requests = msgspec.json.Decoder(Request)
 
 
@@ -134,6 +145,8 @@ class Session:
                 await self._enqueue(f"spectrum {slot}", lambda: self._answer_spectrum(request))
             case AskWindow(slot=slot):
                 await self._enqueue(f"window {slot}", lambda: self._answer_window(request))
+            case AskThumbnail(slot=slot):
+                await self._enqueue(f"thumbnail {slot}", lambda: self._answer_thumbnail(request))
             case AskCommand(id=number):
                 await self._enqueue(f"command {number}", lambda: self._answer_command(request))
         return True
@@ -231,6 +244,19 @@ class Session:
         mean = float(np.mean(net[seen], dtype=np.float64))
         return net, mean / variance**0.5 if variance > 0 else None
 
+    async def _answer_thumbnail(self, request: AskThumbnail) -> None:
+        base = {"type": "thumbnail", "id": request.id, "slot": request.slot}
+        snapshot = await self._find(request.scan)
+        if snapshot is None or snapshot.scan.id != request.scan or not snapshot.maps:
+            await self._send({**base, "error": "the maps of this scan are not kept any more"})
+            return
+        there = [name for name in request.maps if name in snapshot.maps]
+        name = there[0] if there else next(iter(snapshot.maps))
+        values = snapshot.maps[name]
+        steps = tuple(slice(None, None, -(-size // THUMBNAIL)) for size in values.shape)
+        spec = msgspec.to_builtins(snapshot.specs[name])
+        await self._send({**base, "spec": spec}, [np.atleast_2d(values[steps])])
+
     async def _answer_command(self, request: AskCommand) -> None:
         base = {"type": "reply", "id": request.id}
         if not self._control:
@@ -274,7 +300,10 @@ class Session:
         if request.fresh:
             self._frames = FrameWriter(self._viewer)
         self._frame_at_s = self._status_at_s = time.monotonic()
-        header, arrays = await self._viewer.in_thread(self._frames.compose, snapshot, request.want)
+        loop, frames = asyncio.get_running_loop(), self._frames
+        header, arrays = await loop.run_in_executor(
+            self._viewer.frame_threads, frames.compose, snapshot, request.want
+        )
         with suppress(ConnectionError):  # the page went away; the reader ends the session
             await self._send(header, arrays)
 

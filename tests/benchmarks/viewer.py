@@ -4,12 +4,16 @@ Run from the root: ``python tests/benchmarks/viewer.py latency`` and ``... load`
 line per measurement with the settings it holds for. The machine should be idle otherwise.
 
 ``latency``: a snapshot every 100 ms, Chromium paints it, both clocks are the computer's own.
+A frame counts as painted when the message posted while it was drawn comes round, after the
+browser's own painting.
+
 ``load``: the real pipeline on 4096 channels and 512 x 512 maps, snapshots at 10 Hz, in turns
-without and with four pages attached. The engine (pipeline, page server and all) has one core
-to itself; the pages are processes on another core that behave as the page does (ready,
-decode, ready), as if on other computers. So every microsecond of serving is missing to the
-pipeline: the worst case. The loss is the share of the engine's processor time that the server
-takes, which other work on the machine does not disturb; the rates do suffer from it.
+without and with four pages attached. The engine (pipeline, page server and all) is pinned to
+one core, the pages to another, as if on other computers. So every microsecond of serving is
+missing to the pipeline: the worst case. The loss is the share of the engine's processor time
+that the server takes, which other work on the machine does not disturb; the rates do suffer
+from it. The pages are Chromium's (``--browser``), four of which want more than one core and
+therefore ask less often than they would, or processes that only ask, as often as a page may.
 """
 
 from __future__ import annotations
@@ -41,7 +45,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 EVERY_S = 0.1
 
 
-def latency(seconds: float, sides: list[int]) -> None:
+def latency(seconds: float, sides: list[int], channels: int) -> None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -49,12 +53,13 @@ def latency(seconds: float, sides: list[int]) -> None:
             executable_path=shutil.which("chromium"), args=ARGUMENTS
         )
         for side in sides:
-            engine = FakeEngine((side, side), channels=256)
+            engine = FakeEngine((side, side), channels=channels, spectra=256)
             with Served(engine) as served:
                 page = browser.new_page(viewport={"width": 1280, "height": 800})
                 page.goto(served.url)
                 engine.advance(side)
                 page.wait_for_function("() => document.body.dataset.painted === '1'")
+                page.evaluate(TIMERS)
                 run_scan(engine, seconds, page)
                 painted = page.evaluate("() => liveEels.painted")
                 took = 1e3 * np.array(
@@ -63,12 +68,60 @@ def latency(seconds: float, sides: list[int]) -> None:
                 shown = len(took) / (engine.version - 2)
                 p50, p95, p99 = np.percentile(took, [50, 95, 99])
                 print(
-                    f"{side} x {side}, {len(engine.truth)} maps, 10 Hz, {seconds:g} s: "
+                    f"{side} x {side}, {len(engine.truth)} maps, {channels} channels, 10 Hz, "
+                    f"{seconds:g} s: "
                     f"p50 {p50:.0f} ms, p95 {p95:.0f} ms, p99 {p99:.0f} ms; "
                     f"{100 * shown:.0f} % of the snapshots painted"
                 )
+                print(legs(page, engine), told(page), sep="\n")
                 page.close()
         browser.close()
+
+
+TIMERS = """() => {
+  const app = liveEels, spent = window.spent = {};
+  const time = (object, name) => {
+    const before = object[name].bind(object);
+    object[name] = (...args) => {
+      const start = performance.now();
+      const out = before(...args);
+      (spent[name] ??= []).push(performance.now() - start);
+      return out;
+    };
+  };
+  const frame = app.frame.bind(app);
+  window.seen = {};
+  app.frame = (message) => {
+    const { version, sent_s } = message.header;
+    if (version !== undefined) window.seen[version] ??= [sent_s, (performance.timeOrigin + performance.now()) / 1e3];
+    frame(message);
+  };
+  time(app, "frame"); time(app, "paint"); time(app, "showSide"); time(app, "showSpectra");
+  time(app, "showStatus"); time(app.wall, "paint"); time(app.wall, "update"); time(app.model, "apply");
+}"""
+"""Wraps what a frame costs in the page, for ``told``."""
+
+
+def told(page) -> str:
+    """Where the page's own time went: median and largest of each part, ms."""
+    spent = page.evaluate("() => window.spent")
+    parts = [f"{k} {np.median(v):.1f}/{max(v):.0f} ms x{len(v)}" for k, v in spent.items() if v]
+    return "    " + ", ".join(parts)
+
+
+def legs(page, engine) -> str:
+    """From snapshot to canvas in three legs: found by the server, on the way, in the page."""
+    painted = {p["version"]: p["at"] / 1e3 for p in page.evaluate("() => liveEels.painted")}
+    seen = {int(v): times for v, times in page.evaluate("() => window.seen").items()}
+    both = sorted(painted.keys() & seen.keys())[2:]
+    times = np.array([[engine.published_s[v], *seen[v], painted[v]] for v in both])
+    rows = 1e3 * np.diff(times, axis=1).T
+    names = ("until the server sees it", "until it is in the page", "until it is on the canvas")
+    each = (
+        f"{n} {np.median(r):.0f}, p99 {np.percentile(r, 99):.0f} ms"
+        for n, r in zip(names, rows, strict=True)
+    )
+    return "    " + "; ".join(each)
 
 
 def run_scan(engine: FakeEngine, seconds: float, page) -> None:
@@ -141,7 +194,7 @@ class Worked(FakeEngine):
                 )
 
 
-def load(seconds: float, turns: int, pages: int) -> None:
+def load(seconds: float, turns: int, pages: int, browser: bool) -> None:
     os.sched_setaffinity(0, {0})
     engine = Worked(512, 4096)
     thread = threading.Thread(target=engine.work)
@@ -153,17 +206,16 @@ def load(seconds: float, turns: int, pages: int) -> None:
         time.sleep(8)  # compile, fill, settle
         for turn in range(2 * turns):
             attached = turn % 2 == 1
-            visitors = [attach(served.url) for _ in range(pages if attached else 0)]
-            while len(served.viewer.sessions) < len(visitors):
+            visitors = visitors_of(served.url, pages, browser) if attached else []
+            while len(served.viewer.sessions) < (pages if attached else 0):
                 time.sleep(0.1)
-            time.sleep(1.5)
+            time.sleep(4 if browser and attached else 1.5)
             start, before = time.perf_counter(), engine.done
             all_s, own_s = time.process_time(), engine.cpu_s
             time.sleep(seconds)
             shares[attached].append(1 - (engine.cpu_s - own_s) / (time.process_time() - all_s))
             rates[attached].append((engine.done - before) / (time.perf_counter() - start))
             for visitor in visitors:
-                visitor.terminate()
                 said = json.loads(visitor.communicate()[0].splitlines()[-1])
                 frames += said["frames"] / said["seconds"] / (turns * pages)
                 megabytes += said["bytes"] / said["seconds"] / 1e6 / (turns * pages)
@@ -174,26 +226,71 @@ def load(seconds: float, turns: int, pages: int) -> None:
     print(
         f"512 x 512, 4096 channels, {len(engine.newest.maps)} maps at 10 Hz, one core for the "
         f"engine, {turns} turns of {seconds:g} s: {np.median(without):.0f} spectra/s alone, "
-        f"{np.median(with_):.0f} with {pages} pages ({frames:.1f} frames/s and "
-        f"{megabytes:.1f} MB/s each). Of the engine's processor time the server took "
+        f"{np.median(with_):.0f} with {pages} {'Chromium pages' if browser else 'bare pages'} on "
+        f"the other core ({frames:.1f} frames/s and {megabytes:.1f} MB/s each). Of the engine's processor time the server took "
         f"{100 * np.median(shares[False]):.1f} % alone and {100 * np.median(shares[True]):.1f} % "
         f"with pages: {loss:.1f} % of the throughput."
     )
 
 
-def attach(url: str) -> subprocess.Popen[str]:
-    command = [sys.executable, __file__, "page", url]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, preexec_fn=lambda: os.sched_setaffinity(0, {1})
-    )
+def visitors_of(url: str, pages: int, browser: bool) -> list[subprocess.Popen[str]]:
+    """Processes on the other core that are visitors until their input is closed."""
+    names = [("browse", str(pages))] if browser else [("page", "1")] * pages
+    return [
+        subprocess.Popen(
+            [sys.executable, __file__, what, url, "--pages", number],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, {1}),
+        )
+        for what, number in names
+    ]
+
+
+COUNT = """() => {
+  const app = liveEels;
+  window.bytes = 0;
+  const receive = app.stream.receive.bind(app.stream);
+  app.stream.receive = (m) => {
+    window.bytes += m.arrays.reduce((sum, a) => sum + a.byteLength, 0);
+    receive(m);
+  };
+  window.first = app.painted.length;
+  window.start = performance.now();
+}"""
+TOLD = """() => ({frames: liveEels.painted.length - window.first, bytes: window.bytes,
+  seconds: (performance.now() - window.start) / 1000})"""
+
+
+def browse(url: str, pages: int) -> None:
+    """Real pages, each in a window of its own, until the input is closed."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=ARGUMENTS
+        )
+        open_ = [browser.new_page(viewport={"width": 1280, "height": 800}) for _ in range(pages)]
+        for page in open_:
+            page.goto(url)
+            page.wait_for_function("() => Number(document.body.dataset.painted) > 0")
+            page.evaluate(COUNT)
+        sys.stdin.read()
+        told = [page.evaluate(TOLD) for page in open_]
+        total = {key: sum(one[key] for one in told) for key in ("frames", "bytes")}
+        print(json.dumps(total | {"seconds": max(one["seconds"] for one in told)}), flush=True)
+        browser.close()
 
 
 async def visit(url: str) -> None:
-    """Behave as the page: say ready, take the frame, say ready; the large map at 10 Hz."""
+    """Behave as the page: say ready, take the frame, say ready; small maps in three turns."""
     import aiohttp
 
     address, _, token = url.partition("?token=")
-    start, frames, taken, small_s = time.perf_counter(), 0, 0, 0.0
+    start, frames, taken = time.perf_counter(), 0, 0
+    names: list[str] = []
+    asyncio.get_running_loop().run_in_executor(None, lambda: (sys.stdin.read(), os._exit(0)))
     async with (
         aiohttp.ClientSession() as client,
         client.ws_connect(address + "ws", max_msg_size=0) as socket,
@@ -203,9 +300,11 @@ async def visit(url: str) -> None:
             frames += 1
             taken += len(message.data)
             now = time.perf_counter()
-            everything = now - small_s > 0.25
-            small_s = now if everything else small_s
-            want = None if everything else ["counts", "cluster"]
+            length = int.from_bytes(message.data[:4], "little")
+            header = json.loads(message.data[4 : 4 + length])
+            names = header.get("map_names", names)
+            small = [name for name in names if name not in ("counts", "cluster")]
+            want = ["counts", "cluster", *small[frames % 3 :: 3]] if names else None
             print(
                 json.dumps({"frames": frames, "bytes": taken, "seconds": now - start}), flush=True
             )
@@ -214,17 +313,21 @@ async def visit(url: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["latency", "load", "page"])
+    parser.add_argument("what", choices=["latency", "load", "page", "browse"])
     parser.add_argument("url", nargs="?")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--turns", type=int, default=4)
     parser.add_argument("--pages", type=int, default=4)
+    parser.add_argument("--browser", action="store_true", help="load: real Chromium pages")
+    parser.add_argument("--channels", type=int, default=4096)
     parser.add_argument("--sides", type=int, nargs="+", default=[128, 256, 512])
     options = parser.parse_args()
     if options.what == "latency":
-        latency(options.seconds, options.sides)
+        latency(options.seconds, options.sides, options.channels)
     elif options.what == "load":
-        load(options.seconds, options.turns, options.pages)
+        load(options.seconds, options.turns, options.pages, options.browser)
+    elif options.what == "browse":
+        browse(options.url, options.pages)
     else:
         asyncio.run(visit(options.url))
 

@@ -16,10 +16,10 @@ export const category = (text) => CATEGORIES.find(([, pattern]) => pattern.test(
 
 /**
  * What is wrong now. The engine's own words come first; the page adds what it alone sees.
- * @param {any} status @param {{pixel: number, by: number}[]} jumps
+ * @param {any} status @param {import("./drift.js").Watch|null} zlp
  * @returns {Alarm[]}
  */
-export function conditions(status, jumps) {
+export function conditions(status, zlp) {
   if (!status) return [];
   /** @type {Map<string, Alarm>} */ const found = new Map();
   const add = (/** @type {string} */ key, /** @type {"warn"|"bad"} */ level, /** @type {string} */ text) => {
@@ -34,6 +34,11 @@ export function conditions(status, jumps) {
   if (status.missing_messages) add("loss", "bad", `${status.missing_messages} messages were lost on the way here; their pixels are marked.`);
   if (status.state === "stalled") add("stalled", "bad", "No spectra are coming, and the scan is not over.");
   if (status.saturated) add("saturation", "warn", `${status.saturated} spectra hold saturated channels.`);
+  for (const { kind, value, limit } of zlp?.over ?? []) {
+    if (kind === "drift") add("drift", "warn", `The zero-loss peak is ${Math.abs(value).toFixed(1)} eV from where the scan began (limit ${limit.toFixed(1)} eV).`);
+    else add("width", "warn", `The zero-loss peak is ${value.toFixed(2)} eV wide (limit ${limit.toFixed(2)} eV): focus?`);
+  }
+  const jumps = zlp?.shift.jumps ?? [];
   const jump = jumps.at(-1);
   if (jump) add("jump", "warn", `The energy axis jumped by ${jump.by < 0 ? "−" : "+"}${Math.abs(jump.by).toFixed(2)} eV at pixel ${jump.pixel}${jumps.length > 1 ? ` (${jumps.length} jumps)` : ""}: charging?`);
   return [...found.values()];

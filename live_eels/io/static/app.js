@@ -7,12 +7,13 @@ import { Asks } from "./asks.js";
 import { Bench } from "./bench.js";
 import { loadLuts } from "./colour.js";
 import { ControlPanel } from "./control.js";
-import { drift } from "./drift.js";
+import { watch } from "./drift.js";
 import { Gestures } from "./gestures.js";
 import { Keys } from "./keys.js";
 import { Legend } from "./legend.js";
 import { Model } from "./model.js";
-import { ClusterPanel, DosePanel, DriftPanel, EnginePanel, PcaPanel } from "./panels.js";
+import { ClusterPanel, DosePanel, EnginePanel, PcaPanel } from "./panels.js";
+import { ScansPanel } from "./scans.js";
 import { SpectrumPanel } from "./spectrum.js";
 import { showAge, showStatus } from "./status.js";
 import { Stream } from "./stream.js";
@@ -21,11 +22,12 @@ import { Toolbar } from "./toolbar.js";
 import { View } from "./view.js";
 import { Wall } from "./wall.js";
 import { Windows } from "./windows.js";
+import { DriftPanel } from "./zlp.js";
 
 const HIDDEN_WAIT_MS = 1000;
 const SIDE_EVERY_MS = 500;
 const TABS = /** @type {[string, string][]} */ ([
-  ["drift", "drift"], ["clusters", "clusters"], ["pca", "PCA"], ["dose", "dose"], ["engine", "engine"], ["control", "control"], ["log", "log"],
+  ["drift", "drift"], ["clusters", "clusters"], ["pca", "PCA"], ["dose", "dose"], ["engine", "engine"], ["control", "control"], ["scans", "scans"], ["log", "log"],
 ]);
 
 /** @param {string} id */
@@ -57,8 +59,8 @@ class App {
     this.alarms = new Alarms($("alarm"), this.tabs.panel("log"));
     /** @type {Record<string, {update: (m: Model) => void}>} */
     this.sides = {
-      drift: new DriftPanel(this.tabs.panel("drift")), clusters: new ClusterPanel(this.tabs.panel("clusters"), wall),
-      pca: new PcaPanel(this.tabs.panel("pca")), dose: new DosePanel(this.tabs.panel("dose"), this.asks), engine: new EnginePanel(this.tabs.panel("engine")),
+      drift: new DriftPanel(this.tabs.panel("drift"), view), clusters: new ClusterPanel(this.tabs.panel("clusters"), wall),
+      pca: new PcaPanel(this.tabs.panel("pca"), (map) => view.set({ map })), scans: new ScansPanel(this.tabs.panel("scans"), this.stream, view), dose: new DosePanel(this.tabs.panel("dose"), this.asks), engine: new EnginePanel(this.tabs.panel("engine")),
     };
     this.toolbar = new Toolbar({ wall, panel: this.panel, model, view, asks: this.asks, alarms: this.alarms });
     this.bench = new Bench(view, model, this.panel, this.windows, { keep: (name) => this.keepWindow(name), csv: () => this.toolbar.csv() });
@@ -75,7 +77,10 @@ class App {
     this.sideAt = 0;
     this.told = "";
     /** @type {Set<string>} */ this.dirty = new Set();
+    /** @type {Set<string>} */ this.later = new Set();
     this.scheduled = false;
+    this.onScreen = new MessageChannel();
+    this.onScreen.port1.onmessage = (event) => this.notePainted(event.data);
     /** @type {{version: number, at: number}[]} when each version was on the screen */
     this.painted = [];
   }
@@ -117,7 +122,6 @@ class App {
     if (header.type === "welcome") {
       this.allowed = header.control;
       this.readOnly = header.read_only;
-      this.model.flagNames = header.quality_flags;
       document.body.dataset.control = String(header.control);
       this.ready();
     }
@@ -140,9 +144,7 @@ class App {
     if (scan !== this.model.scan?.id) this.asks.forget();
     this.wall.update(changed);
     this.asks.update();
-    // Most frames bring the large map only; the small ones are painted when theirs came.
-    const large = [...changed.keys()].every((name) => this.wall.large.has(name));
-    this.redraw(large ? "large" : "maps", "status", "side");
+    this.redraw("frame", "status", "side");
   }
 
   /** Ask for the next frame. While frozen only counters are wanted, and then everything. */
@@ -171,7 +173,7 @@ class App {
     if (any("cursor") && now.cursor && this.model.scan) this.announcer.say(this.asks.readout(now.cursor, this.wall.current()));
     this.toolbar.update(changed);
     this.bench.update();
-    if (any("tab", "reject", "hidden", "map", "theme", "signal")) this.sideAt = 0;
+    if (any("tab", "reject", "hidden", "map", "theme", "signal", "limits", "scan")) this.sideAt = 0;
     this.redraw("maps", "spectra", "side", "status");
   }
 
@@ -208,14 +210,22 @@ class App {
     this.scheduled = false;
     const { dirty } = this;
     this.dirty = new Set();
-    if (dirty.has("status")) this.showStatus();
-    if (dirty.has("maps") || dirty.has("large")) {
+    if (dirty.has("maps") || dirty.has("frame")) {
       this.wall.paint(dirty.has("maps"));
-      this.notePainted();
+      this.onScreen.port2.postMessage(this.model.version);
     }
-    if (dirty.has("spectra")) this.showSpectra();
-    if (dirty.has("side") && performance.now() - this.sideAt > SIDE_EVERY_MS) this.showSide();
+    if (dirty.has("status")) this.showStatus();
     if (this.owesReady) this.ready();
+    // Maps first: what follows is drawn when they are on the screen.
+    for (const part of ["spectra", "side"]) if (dirty.has(part)) this.later.add(part);
+    if (this.later.size) setTimeout(() => this.paintLater());
+  }
+
+  paintLater() {
+    const { later } = this;
+    this.later = new Set();
+    if (later.has("spectra")) this.showSpectra();
+    if (later.has("side") && performance.now() - this.sideAt > SIDE_EVERY_MS) this.showSide();
   }
 
   showStatus() {
@@ -238,17 +248,19 @@ class App {
     this.legend.update();
     this.sides[this.view.now.tab]?.update(this.model);
     this.control.update(this.allowed, this.readOnly, this.choices);
-    const shift = this.model.maps.get(this.model.shift);
     const past = this.view.now.scan !== null;
-    if (this.connected && !past) this.alarms.update(conditions(this.model.status, shift ? drift(shift).jumps : []), this.model.status?.scan_id ?? "");
+    if (!this.connected || past) return;
+    const zlp = this.model.shift ? watch(this.model, this.view.now.limits) : null;
+    this.alarms.update(conditions(this.model.status, zlp), this.model.status?.scan_id ?? "");
   }
 
-  notePainted() {
+  /** A message that was posted while painting comes when the browser has drawn that frame. @param {number} version */
+  notePainted(version) {
     const last = this.painted[this.painted.length - 1];
-    if (last?.version === this.model.version) return;
-    this.painted.push({ version: this.model.version, at: performance.timeOrigin + performance.now() });
+    if (last?.version === version) return;
+    this.painted.push({ version, at: performance.timeOrigin + performance.now() });
     if (this.painted.length > 2000) this.painted.shift();
-    document.body.dataset.painted = String(this.model.version);
+    document.body.dataset.painted = String(version);
   }
 
   /** @param {any} u */

@@ -55,7 +55,7 @@ export const LOST_RED = "#ff4d4d";
 export function classColour(name, index) {
   const key = name.replace(/[\s_^{}]/g, "").replace(/²/g, "2").replace(/³/g, "3").replace(/⁴/g, "4").replace(/⁺/g, "+");
   if (STATES[key]) return STATES[key];
-  if (/^(none|other|vacuum|nothing|background)$/i.test(name)) return NOTHING;
+  if (/^(none|other|vacuum|nothing|background|good)$/i.test(name)) return NOTHING;
   return QUALITATIVE[index % QUALITATIVE.length];
 }
 

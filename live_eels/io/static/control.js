@@ -1,7 +1,7 @@
 // The control tab: each field is a command, each answer is shown.
 // Lives here: forms to commands of the control channel. Without the token there are no buttons.
 
-import { make } from "./panels.js";
+import { make, tableRow } from "./panels.js";
 
 /** @typedef {import("./view.js").View} View */
 
@@ -18,6 +18,12 @@ export class ControlPanel {
     this.view = view;
     this.model = model;
     this.built = "";
+    /** @type {any[]} */ this.models = [];
+    this.card = make("div", "card");
+    /** @type {HTMLButtonElement[]} what needs somebody who acts on it */ this.forSoftware = [];
+    this.heard = make("p", "note");
+    /** @type {HTMLButtonElement|null} */ this.record = null;
+    /** @type {HTMLInputElement|null} */ this.asked = null;
     this.said = make("p", "said");
     this.said.setAttribute("role", "status");
     this.said.id = "said";
@@ -31,11 +37,13 @@ export class ControlPanel {
       return;
     }
     this.built = key;
+    this.models = choices?.models ?? [];
     if (!allowed) {
       const why = readOnly
         ? "This server is read-only: look, but nothing can be changed from here."
         : "This page is read-only. To give commands, open the address with the token that the engine printed.";
-      this.host.replaceChildren(make("p", "note", why));
+      this.host.replaceChildren(make("p", "note", why), make("b", "", "model"), this.card);
+      this.fill();
       return;
     }
     this.host.replaceChildren(this.said, ...this.fields(choices ?? {}));
@@ -48,32 +56,49 @@ export class ControlPanel {
     const clusters = this.number("clusters", 2, 64);
     const components = this.number("components", 1, 64);
     const model = this.text("model", (choices.models ?? []).map((/** @type {any} */ m) => m.name));
-    const card = make("p", "note", "");
-    model.addEventListener("input", () => {
-      const found = (choices.models ?? []).find((/** @type {any} */ m) => m.name === model.value);
-      card.textContent = found ? cardText(found) : "";
-    });
+    model.addEventListener("input", () => this.showCard(model.value));
+    this.asked = model;
     const method = this.text("refine", choices.refine ?? ["kmeans", "gmm"]);
     const note = this.text("note", []);
     note.placeholder = "look here";
     const region = (/** @type {string} */ request) => this.mark(request, note.value);
+    this.forSoftware = [
+      this.button("scan again", () => this.sure("Ask the control software to scan this region again?", () => region("scan_again"))),
+      this.button("dwell longer", () => this.sure("Ask the control software to dwell longer in this region?", () => region("dwell_longer"))),
+    ];
     return [
       this.row("recording", this.record),
       this.row("clusters", clusters, this.button("set", () => this.send({ command: "set_clusters", k: numberOf(clusters) }))),
       this.row("components", components, this.button("set", () => this.send({ command: "set_components", n: numberOf(components) }))),
       this.row("model", model, this.button("use", () => this.send({ command: "set_model", model: model.value }))),
-      card,
+      this.card,
       this.row("analyse", this.button("the Signal window", () => this.window())),
       this.row("refine", method, this.button("run", () => this.send({ command: "refine", method: method.value, clusters: numberOf(clusters) }))),
       this.row("region or cursor", note),
-      this.row("", this.button("note", () => region("note")), this.button("scan again", () => this.sure("Ask the control software to scan this region again?", () => region("scan_again"))), this.button("dwell longer", () => this.sure("Ask the control software to dwell longer in this region?", () => region("dwell_longer")))),
+      this.row("", this.button("note", () => region("note")), ...this.forSoftware),
+      this.heard,
       this.row("engine", this.button("stop", () => this.sure("Finish the recording and stop the engine?", () => this.send({ command: "stop" })))),
     ];
   }
 
   fill() {
     const status = this.model.status;
-    if (this.record && status) this.record.textContent = status.recording ? "stop recording" : "record";
+    if (!status) return;
+    if (this.record) this.record.textContent = status.recording ? "stop recording" : "record";
+    this.showCard(this.asked?.value || status.model);
+    const heard = status.controllers > 0;
+    for (const button of this.forSoftware) button.disabled = !heard;
+    this.heard.textContent = heard ? `${status.controllers} control software listening` : "no control software is connected: only notes can be made";
+    document.body.dataset.controllers = String(status.controllers);
+  }
+
+  /** What the card of a model says. @param {string} name */
+  showCard(name) {
+    const found = this.models.find((/** @type {any} */ m) => m.name === name);
+    const key = found ? JSON.stringify(found) : "";
+    if (this.card.dataset.key === key) return;
+    this.card.dataset.key = key;
+    this.card.replaceChildren(...(found ? cardOf(found) : []));
   }
 
   /** @param {string} label @param {...HTMLElement} parts */
@@ -181,9 +206,13 @@ export class ControlPanel {
 /** @param {HTMLInputElement} input */
 const numberOf = (input) => (input.value === "" ? null : Number(input.value));
 
-/** @param {any} card */
-function cardText(card) {
+/** Title, what it covers here, facts, what it must not be trusted with. @param {any} card @returns {HTMLElement[]} */
+function cardOf(card) {
   const range = card.range_ev ? `${card.range_ev[0]} to ${card.range_ev[1]} eV` : "";
-  const covers = card.covers === false ? "does not fit this energy axis" : "";
-  return [(card.classes ?? []).join(", "), range, covers, card.note ?? ""].filter(Boolean).join(" · ");
+  const fits = card.covers === false ? `${range}: not on this energy axis` : `${range}: on this energy axis`;
+  const table = make("table", "rows");
+  table.append(tableRow("labels", (card.classes ?? []).join(", ")), tableRow("covers", fits), ...(card.facts ?? []).map((/** @type {[string, string]} */ f) => tableRow(...f)));
+  const limits = make("ul", "note");
+  limits.append(...(card.limits ?? []).map((/** @type {string} */ text) => make("li", "", text)));
+  return [make("b", "", card.note || card.name), table, limits];
 }

@@ -7,6 +7,11 @@ const MAX_BINS = 400;
 const LEAST_IN_BIN = 4;
 const LEAST_JUMP_EV = 0.2;
 const SIGMAS = 8;
+const MAX_IN_BIN = 65;
+const KEEP_MS = 200;
+const FIRST_BINS = 5;
+const SHIFT_LIMIT_EV = 2;
+const WIDTH_LIMIT = 1.5;
 
 /** @param {number[]} sorted */
 const middle = (sorted) => {
@@ -27,15 +32,52 @@ export function drift(shift) {
   const size = Math.max(LEAST_IN_BIN, Math.ceil(shift.length / MAX_BINS));
   /** @type {number[]} */ const pixel = [];
   /** @type {number[]} */ const ev = [];
+  const step = Math.ceil(size / MAX_IN_BIN); // a median needs no more
   for (let start = 0; start < shift.length; start += size) {
     const inside = [];
-    for (let i = start; i < Math.min(start + size, shift.length); i++) if (shift[i] === shift[i]) inside.push(shift[i]);
-    if (inside.length * 2 < Math.min(size, shift.length - start)) continue;
+    const end = Math.min(start + size, shift.length);
+    for (let i = start; i < end; i += step) if (shift[i] === shift[i]) inside.push(shift[i]);
+    if (inside.length * 2 * step < end - start) continue;
     pixel.push(start + size / 2);
     ev.push(median(inside));
   }
   if (!ev.length) return { pixel, ev, jumps: [], last: NaN, range: NaN };
   return { pixel, ev, jumps: jumps(pixel, ev, size), last: ev[ev.length - 1], range: Math.max(...ev) - Math.min(...ev) };
+}
+
+/** @typedef {{shift: Drift, width: Drift|null, limits: {shift: [number, number], width: number}, over: {kind: "drift"|"width", value: number, limit: number}[]}} Watch */
+
+/**
+ * The zero-loss peak against its limits: those the person set, else how it was when the scan
+ * began (2 eV to either side, half as wide again).
+ * @param {import("./model.js").Model} model @param {Record<string, number>} chosen
+ * @returns {Watch}
+ */
+export function watch(model, chosen) {
+  const shift = traced(model.maps.get(model.shift));
+  const fwhm = model.maps.get(model.width);
+  const width = fwhm ? traced(fwhm) : null;
+  const begun = shift.ev.length ? median(shift.ev.slice(0, FIRST_BINS)) : 0;
+  const half = chosen.shift ?? SHIFT_LIMIT_EV;
+  const widest = chosen.width ?? (width?.ev.length ? WIDTH_LIMIT * median(width.ev.slice(0, FIRST_BINS)) : NaN);
+  /** @type {Watch["over"]} */ const over = [];
+  if (Math.abs(shift.last - begun) > half) over.push({ kind: "drift", value: shift.last - begun, limit: half });
+  if (width && width.last > widest) over.push({ kind: "width", value: width.last, limit: widest });
+  return { shift, width: width?.ev.length ? width : null, limits: { shift: [begun - half, begun + half], width: widest }, over };
+}
+
+/** @type {WeakMap<Float32Array, {at: number, found: Drift}>} */
+const known = new WeakMap();
+
+/** The trace of a map, found anew twice a second at most. @param {Float32Array|undefined} values @returns {Drift} */
+function traced(values) {
+  if (!values) return { pixel: [], ev: [], jumps: [], last: NaN, range: NaN };
+  const before = known.get(values);
+  const now = performance.now();
+  if (before && now - before.at < KEEP_MS) return before.found;
+  const found = drift(values);
+  known.set(values, { at: now, found });
+  return found;
 }
 
 /** @param {number[]} pixel @param {number[]} ev @param {number} size */

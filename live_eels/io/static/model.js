@@ -3,7 +3,7 @@
 // part. Draws nothing.
 
 /** @typedef {import("./stream.js").Message} Message */
-/** @typedef {{name: string, kind: "intensity"|"signed"|"fraction"|"label", unit: string, meaning: string, classes: string[], limits: [number, number]|null}} Spec */
+/** @typedef {{name: string, kind: "intensity"|"signed"|"fraction"|"label"|"flags", unit: string, meaning: string, classes: string[], limits: [number, number]|null}} Spec */
 /** @typedef {{offset_ev: number, dispersion_ev: number, size: number}} Axis */
 /** @typedef {{axis: Axis, labels: string[], unit: string, values: Float32Array, error: Float32Array|null}} Curve */
 /** @typedef {{name: string, values: Float32Array, spec: Spec}} NamedMap */
@@ -30,7 +30,6 @@ export class Model {
     /** @type {any} */ this.status = null;
     /** @type {any[]} */ this.history = [];
     /** @type {any} */ this.trend = { points: [], passes: [] };
-    /** @type {string[]} */ this.flagNames = [];
     this.statusAt = 0;
   }
 
@@ -56,6 +55,8 @@ export class Model {
     if (header.version === undefined) return new Map();
     this.version = header.version;
     if (header.specs) this.specs = new Map(Object.entries(header.specs));
+    const there = new Set(header.map_names);
+    for (const name of this.maps.keys()) if (!there.has(name)) this.maps.delete(name);
     const changed = new Map();
     for (const [name, part] of Object.entries(header.maps ?? {})) {
       changed.set(name, this.replace(name, part, arrays));
@@ -174,7 +175,7 @@ export class Model {
   why(pixel) {
     if (Number.isNaN(this.at(this.counts, pixel))) return "nothing came from here yet";
     const bits = this.at(this.flags, pixel);
-    const names = this.flagNames.filter((_, i) => bits & (1 << i)).map((n) => n.replace(/_/g, " "));
+    const names = (this.specs.get(this.flags)?.classes ?? []).filter((_, i) => bits & (1 << i)).map((n) => n.replace(/_/g, " "));
     return names.join(", ");
   }
 

@@ -1,8 +1,7 @@
-// The tabs beside the maps: drift, clusters, PCA, dose, engine.
-// Lives here: what each shows of the model. Control and the alarm log have their own files.
+// The tabs beside the maps: clusters, PCA, dose, engine.
+// Lives here: what each shows of the model. Drift, scans, control and the alarm log have their own files.
 
 import { classColour, short } from "./colour.js";
-import { drift } from "./drift.js";
 import { energies } from "./model.js";
 import { Plot } from "./plot.js";
 import { engineRows, grouped } from "./status.js";
@@ -18,7 +17,7 @@ export function make(tag, name = "", text = "") {
 }
 
 /** @param {HTMLElement} host @param {string} label */
-function chart(host, label) {
+export function chart(host, label) {
   const box = make("div", "chart");
   box.setAttribute("role", "img");
   box.setAttribute("aria-label", label);
@@ -27,58 +26,12 @@ function chart(host, label) {
 }
 
 /** @param {HTMLElement} element @param {string} text */
-function say(element, text) {
+export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Position of the zero-loss peak along the scan, with jumps marked. */
-export class DriftPanel {
-  /** @param {HTMLElement} host */
-  constructor(host) {
-    this.text = make("p", "note");
-    host.append(this.text);
-    this.box = chart(host, "Energy shift along the scan");
-    /** @type {import("./drift.js").Drift} */ this.found = { pixel: [], ev: [], jumps: [], last: NaN, range: NaN };
-    this.plot = new Plot(this.box, { x: "pixel in scan order", y: "shift (eV)", onDraw: (u) => this.marks(u) });
-  }
-
-  /** @param {Model} model */
-  update(model) {
-    const shift = model.maps.get(model.shift);
-    if (!shift) {
-      say(this.text, "No energy shift is measured in this scan.");
-      return;
-    }
-    this.found = drift(shift);
-    const { pixel, ev, jumps, last, range } = this.found;
-    const width = model.width ? ` · peak width ${short(median(model.maps.get(model.width)))} eV` : "";
-    say(this.text, `now ${short(last)} eV · span ${short(range)} eV · jumps ${jumps.length}${width} · no peak in ${grouped(model.status?.no_zlp ?? 0)} px`);
-    this.box.dataset.jumps = String(jumps.length);
-    if (pixel.length > 1) this.plot.draw(pixel, [{ label: "shift", colour: "#4aa3ff", values: ev, width: 1.2 }]);
-  }
-
-  /** @param {any} u */
-  marks(u) {
-    const pen = u.ctx;
-    const { top, height } = u.bbox;
-    pen.save();
-    pen.strokeStyle = "#ffb000";
-    pen.fillStyle = "#ffb000";
-    pen.lineWidth = devicePixelRatio;
-    for (const { pixel, by } of this.found.jumps) {
-      const x = u.valToPos(pixel, "x", true);
-      pen.beginPath();
-      pen.moveTo(x, top);
-      pen.lineTo(x, top + height);
-      pen.stroke();
-      pen.fillText(`${by > 0 ? "+" : "−"}${Math.abs(by).toFixed(2)} eV`, x + 3, top + 11 * devicePixelRatio);
-    }
-    pen.restore();
-  }
-}
-
 /** @param {Float32Array|undefined} values */
-function median(values) {
+export function median(values) {
   if (!values) return NaN;
   const there = values.filter((v) => v === v).sort();
   return there[there.length >> 1] ?? NaN;
@@ -122,10 +75,15 @@ const row = (curve, i) => curve.values.subarray(i * curve.axis.size, (i + 1) * c
 
 /** Scree with the components in use, and the factors. */
 export class PcaPanel {
-  /** @param {HTMLElement} host */
-  constructor(host) {
+  /** @param {HTMLElement} host @param {(map: string) => void} onMap */
+  constructor(host, onMap) {
     this.text = make("p", "note");
-    host.append(this.text);
+    this.residual = /** @type {HTMLButtonElement} */ (make("button", "", "residual map"));
+    this.residual.type = "button";
+    this.residual.title = "where the components lack something: chi-square of what they leave, 1 is noise alone";
+    this.residual.addEventListener("click", () => onMap(this.name));
+    this.name = "";
+    host.append(this.text, this.residual);
     this.scree = chart(host, "Scree: variance of each component");
     this.screePlot = new Plot(this.scree, { x: "component", y: "variance", onDraw: (u) => this.elbow(u) });
     this.screePlot.log = true;
@@ -142,9 +100,11 @@ export class PcaPanel {
       say(this.text, "No components yet.");
       return;
     }
+    this.name = model.find(/residual/i);
+    this.residual.hidden = !this.name;
     const total = scree.reduce((a, b) => a + Math.max(b, 0), 0);
     const kept = scree.slice(0, model.components).reduce((a, b) => a + Math.max(b, 0), 0);
-    say(this.text, `${model.components} components above the noise hold ${((100 * kept) / total).toFixed(1)} % of the variance listed`);
+    say(this.text, `${model.components} components above the noise hold ${((100 * kept) / total).toFixed(1)} % of the variance listed${this.name ? `, and leave ${short(median(model.maps.get(this.name)))} times the noise` : ""}`);
     this.scree.dataset.points = String(scree.length);
     this.scree.dataset.elbow = String(model.components);
     const numbers = Float64Array.from(scree, (_, i) => i + 1);
@@ -204,7 +164,7 @@ export class DosePanel {
       const electrons = (current * 1e-9 * dwell * visits) / 1.602e-19;
       parts.push(`dose ${short(electrons / (area * 100))} e/Å²`);
     }
-    parts.push(`saturated ${grouped(status.saturated)}`, now ? `SNR of the window map ${short(now.snr)} per pixel` : "no window map: put Fit and Signal on the spectrum");
+    parts.push(`saturated ${grouped(status.saturated)}`, `dead channels ${grouped(status.dead_channels)}`, now ? `SNR of the window map ${short(now.snr)} per pixel` : "no window map: put Fit and Signal on the spectrum");
     say(this.text, parts.join(" · "));
     this.snrBox.hidden = snr.length < 2;
     if (snr.length > 1) {

@@ -1,5 +1,5 @@
 // Maps as pictures, one canvas pixel per scan pixel, recoloured only where they changed.
-// Lives here: values to colours. What is drawn over them and where is in maps.js.
+// Lives here: values to colours. What is drawn over them and where is in tile.js.
 
 import { BACKDROP, LOST_RED, REJECT_GREY, classColour, defaultLut, lut, packHex, robustLimits } from "./colour.js";
 import { REJECTED } from "./model.js";
@@ -151,6 +151,14 @@ export class Picture {
   }
 }
 
+/**
+ * Flags as classes: 0 is good, else one more than the highest bit that is set (the gravest).
+ * @param {Float32Array} bits @param {Float32Array} grades  written to @param {number} from @param {number} to
+ */
+export function grade(bits, grades, from, to) {
+  for (let i = from; i < to; i++) grades[i] = bits[i] === bits[i] ? 32 - Math.clz32(bits[i]) : NaN;
+}
+
 /** Three maps as red, green and blue, each between its own limits. */
 export class Composite {
   /** @param {number} nx @param {number} ny */
@@ -178,39 +186,27 @@ export class Composite {
   }
 }
 
-/**
- * Pixels the beam has passed and that never came. While the scan runs, only rows that are
- * over; only if the engine counts something missing.
- */
+/** Pixels that were sent and never came, as the engine knows them. */
 export class Lost {
   /** @param {number} nx @param {number} ny */
   constructor(nx, ny) {
-    this.nx = nx;
     this.sheet = sheet(nx, ny);
     this.canvas = this.sheet.canvas;
     this.count = 0;
+    this.key = "[]";
   }
 
-  /** @param {Float32Array} counts @param {any} status */
-  update(counts, status) {
+  /** @param {[number, number][]} runs  first pixel, and the one after the last */
+  update(runs) {
+    const key = JSON.stringify(runs);
+    if (key === this.key) return;
+    this.key = key;
     const { pixels, context, image } = this.sheet;
-    const before = this.count;
+    pixels.fill(0);
     this.count = 0;
-    let end = 0;
-    const missing = status.missing_messages || status.gaps || status.unpaired || status.wire_errors;
-    const over = ["complete", "aborted", "lost", "stopped"].includes(status.state);
-    if (missing || status.state === "complete") {
-      let last = counts.length - 1;
-      while (last >= 0 && Number.isNaN(counts[last])) last -= 1;
-      end = over ? last + 1 : Math.floor(last / this.nx) * this.nx;
-      if (status.state === "complete") end = counts.length;
-    }
-    if (!end && !before) return;
-    const red = packHex(LOST_RED);
-    for (let i = 0; i < pixels.length; i++) {
-      const lost = i < end && counts[i] !== counts[i];
-      pixels[i] = lost ? red : 0;
-      if (lost) this.count += 1;
+    for (const [start, stop] of runs) {
+      pixels.fill(packHex(LOST_RED), start, stop);
+      this.count += stop - start;
     }
     context.putImageData(image, 0, 0);
   }

@@ -111,9 +111,15 @@ export class Tile {
   /** @param {HTMLCanvasElement} where @param {CanvasPattern} fill */
   hatch(where, fill) {
     const { mask } = this;
-    mask.width = this.canvas.width;
-    mask.height = this.canvas.height;
     const pen = /** @type {CanvasRenderingContext2D} */ (mask.getContext("2d"));
+    if (mask.width !== this.canvas.width || mask.height !== this.canvas.height) {
+      mask.width = this.canvas.width;
+      mask.height = this.canvas.height;
+    } else {
+      pen.globalCompositeOperation = "source-over";
+      pen.setTransform(1, 0, 0, 1, 0, 0);
+      pen.clearRect(0, 0, mask.width, mask.height);
+    }
     pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     pen.imageSmoothingEnabled = false;
     this.layer(pen, where);

@@ -31,6 +31,7 @@ const CHOICES = {
   /** @type {Record<string, [number, number]>} */ locked: {},
   /** @type {string[]} */ logs: [],
   percentile: 1,
+  /** @type {Record<string, number>} of the zero-loss peak, eV */ limits: {},
   zoom: { k: 1, y: 0.5, x: 0.5 },
   /** @type {string[]} */ traces: ["raw", "processed", "background", "signal"],
   /** @type {string[]} */ overlays: [],
@@ -59,7 +60,7 @@ const isRegion = /** @type {Check} */ ((v) => v !== null && typeof v === "object
 const CHECKS = {
   cursor: isPair, pins: listOf(isPair), rois: tableOf(isRegion), fit: isWindow, signal: isWindow, span: isWindow,
   marker: isNumber, size: between(1, 32), reject: between(0, 1), opacity: between(0, 1), percentile: between(0, 20),
-  hidden: listOf(isText), rgb: (v) => listOf(isText)(v) && (v.length === 0 || v.length === 3), ratio: (v) => listOf(isText)(v) && (v.length === 0 || v.length === 2), luts: tableOf(isText), locked: tableOf(isWindow),
+  hidden: listOf(isText), rgb: (v) => listOf(isText)(v) && (v.length === 0 || v.length === 3), ratio: (v) => listOf(isText)(v) && (v.length === 0 || v.length === 2), luts: tableOf(isText), locked: tableOf(isWindow), limits: tableOf(isNumber),
   logs: listOf(isText), traces: listOf(isText), overlays: listOf(isText), scan: isText,
   zoom: (v) => tableOf(isNumber)(v) && between(1, 64)(v.k) && isNumber(v.x) && isNumber(v.y),
   freeze: () => false, large: () => false, log: (v) => typeof v === "boolean" || v === 1,

@@ -2,7 +2,7 @@
 // Lives here: which tiles there are and what each is made of.
 
 import { lut, short } from "./colour.js";
-import { Composite, Lost, Picture } from "./pictures.js";
+import { Composite, Lost, Picture, grade } from "./pictures.js";
 import { Tile } from "./tile.js";
 
 /** @typedef {import("./model.js").Model} Model */
@@ -12,9 +12,10 @@ import { Tile } from "./tile.js";
 export const WINDOW = "window";
 export const RGB = "rgb";
 export const RATIO = "ratio";
-const SMALL_EVERY_MS = 250;
+/** The small maps come in turns, so that no frame is much dearer than another. */
+const SMALL_TURNS = 3;
 /** What one looks at later: these follow everything else, in this order. */
-const LAST = [/^loading|^pc/i, /shift/i, /entropy/i, /^p\(/, /error|snr/i];
+const LAST = [/^loading/i, /residual/i, /shift/i, /fwhm/i, /entropy/i, /^p\(/, /error|snr|background fit/i, /^flags/i];
 
 /** @param {string} id */
 const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -28,12 +29,14 @@ export class Wall {
     /** @type {Map<string, Tile>} */ this.tiles = new Map();
     /** @type {Float32Array|null} */ this.windowMap = null;
     /** @type {Float32Array|null} */ this.quotient = null;
+    /** @type {Float32Array|null} quality flags as classes */ this.grades = null;
     /** @type {import("./view.js").Region|null} */ this.draft = null;
     this.highlight = NaN;
     this.highlightMap = "";
     this.scanId = "";
     this.shown = "";
-    this.smallAt = 0;
+    this.turn = 0;
+    /** @type {Set<string>} maps that came since they were painted */ this.due = new Set();
     this.composite = new Composite(1, 1);
     this.lost = new Lost(1, 1);
     /** @type {(tile: Tile, canvas: HTMLCanvasElement) => void} */ this.onTile = () => {};
@@ -49,8 +52,7 @@ export class Wall {
       const at = first.indexOf(name);
       return at >= 0 ? at : 10 + LAST.findIndex((pattern) => pattern.test(name));
     };
-    const names = [...model.maps.keys()].filter((n) => n !== model.flags);
-    const sorted = names.map((n, i) => ({ n, i, r: rank(n) })).sort((a, b) => a.r - b.r || a.i - b.i).map(({ n }) => n);
+    const sorted = [...model.maps.keys()].map((n, i) => ({ n, i, r: rank(n) })).sort((a, b) => a.r - b.r || a.i - b.i).map(({ n }) => n);
     return [...sorted.slice(0, 2), ...special, ...sorted.slice(2)];
   }
 
@@ -69,12 +71,15 @@ export class Wall {
     }
     if (name === RGB) return { name, kind: "intensity", unit: "", meaning: this.view.now.rgb.join(" · "), classes: [], limits: null };
     if (name === RATIO) return { name, kind: "intensity", unit: "", meaning: this.view.now.ratio.join(" / "), classes: [], limits: null };
-    return this.model.specs.get(name) ?? { name, kind: "intensity", unit: "", meaning: "", classes: [], limits: null };
+    const spec = this.model.specs.get(name);
+    if (spec?.kind === "flags") return { ...spec, kind: "label", classes: ["good", ...spec.classes.map((c) => c.replace(/_/g, " "))] };
+    return spec ?? { name, kind: "intensity", unit: "", meaning: "", classes: [], limits: null };
   }
 
   /** @param {string} name */
   values(name) {
     if (name === RATIO) return this.quotient ?? undefined;
+    if (name === this.model.flags && this.grades) return this.grades;
     return name === WINDOW ? this.windowMap ?? undefined : this.model.maps.get(name);
   }
 
@@ -86,12 +91,32 @@ export class Wall {
     const { model } = this;
     if (!model.scan) return;
     if (model.scan.id !== this.scanId) this.begin();
-    for (const [name, rows] of changed) this.recolour(name, rows);
-    const counts = model.maps.get(model.counts);
-    if (counts) this.lost.update(counts, model.status);
-    if (this.view.now.rgb.length === 3) this.compose();
-    if (this.view.now.ratio.some((n) => changed.has(n))) this.divide();
+    for (const name of this.pictures.keys()) if (![WINDOW, RATIO].includes(name) && !model.maps.has(name)) this.pictures.delete(name);
+    for (const [name, rows] of changed) {
+      if (name === model.flags) this.gradeFlags(rows);
+      this.recolour(name, rows);
+      this.due.add(name);
+    }
+    this.lost.update(this.view.now.scan ? [] : model.status?.lost ?? []);
+    const { rgb, ratio } = this.view.now;
+    if (rgb.length === 3 && rgb.some((n) => changed.has(n))) {
+      this.compose();
+      this.due.add(RGB);
+    }
+    if (ratio.some((n) => changed.has(n))) {
+      this.divide();
+      this.due.add(RATIO);
+    }
     this.arrange();
+  }
+
+  /** @param {Int32Array|null} rows */
+  gradeFlags(rows) {
+    const { model } = this;
+    const bits = /** @type {Float32Array} */ (model.maps.get(model.flags));
+    this.grades ??= new Float32Array(bits.length);
+    if (rows === null) grade(bits, this.grades, 0, bits.length);
+    else for (const row of rows) grade(bits, this.grades, row * model.nx, (row + 1) * model.nx);
   }
 
   /** One map over another, nothing where the other is not above zero. */
@@ -105,7 +130,7 @@ export class Wall {
     this.scanId = this.model.scan.id;
     this.pictures.clear();
     this.tiles.clear();
-    this.windowMap = null;
+    this.windowMap = this.grades = null;
     this.shown = "";
     this.composite = new Composite(this.model.nx, this.model.ny);
     this.lost = new Lost(this.model.nx, this.model.ny);
@@ -174,7 +199,7 @@ export class Wall {
     list.replaceChildren(...names.map((name, i) => this.small(name, i, name === current, aspect)));
     $("big-name").textContent = this.title(current);
     $("big-meaning").textContent = this.spec(current).meaning;
-    this.smallAt = 0;
+    this.due = new Set(names); // new tiles are empty
     document.body.dataset.map = current;
   }
 
@@ -217,14 +242,13 @@ export class Wall {
     return figure;
   }
 
-  /** Which maps the next frame has to bring: the small ones less often than the large. */
+  /** Which maps the next frame has to bring: the large one, and its turn of the small ones. */
   wanted() {
-    const now = performance.now();
-    if (now - this.smallAt > SMALL_EVERY_MS || !this.model.maps.size) {
-      this.smallAt = now;
-      return null;
-    }
-    return [...this.large];
+    const { large } = this;
+    const small = [...this.model.maps.keys()].filter((name) => !large.has(name));
+    if (!small.length) return null;
+    this.turn = (this.turn + 1) % SMALL_TURNS;
+    return [...large, ...small.filter((_, i) => i % SMALL_TURNS === this.turn)];
   }
 
   /** The maps of which the large tile is made. */
@@ -235,13 +259,17 @@ export class Wall {
     return new Set([this.current(), model.counts, model.confidence, ...parts].filter((n) => model.maps.has(n)));
   }
 
-  /** Draw the large tile, or all. @param {boolean} all */
+  /** Draw all tiles, or those whose maps came. @param {boolean} all */
   paint(all) {
     if (!this.model.scan) return;
+    const { due } = this;
+    this.due = new Set();
+    const large = [...this.large].some((name) => due.has(name));
     for (const [key, tile] of this.tiles) {
-      if (!all && tile.canvas !== this.big) continue;
-      if (tile.canvas.offsetParent === null) continue;
-      tile.paint(this.scene(key.replace(/^small /, ""), !key.startsWith("small ")));
+      const name = key.replace(/^small /, "");
+      const wanted = tile.canvas === this.big ? large : due.has(name);
+      if (!(all || wanted) || tile.canvas.offsetParent === null) continue;
+      tile.paint(this.scene(name, tile.canvas === this.big));
     }
     this.colourBar();
   }
@@ -263,7 +291,7 @@ export class Wall {
     return {
       layers,
       alpha: label ? now.opacity : 1,
-      rejected: picture?.masks?.canvas ?? null,
+      rejected: picture?.tally.rejected ? picture.masks?.canvas ?? null : null,
       lost: this.lost.count ? this.lost.canvas : null,
       cursor: now.cursor,
       size: now.size,

@@ -40,17 +40,15 @@ def test_commands_and_their_replies(screen, engine):
     assert engine.commands[-1] == control.Refine(method="gmm", clusters=5)
 
 
-def test_a_model_that_does_not_fit_is_refused_with_both_ranges(screen, engine):
-    engine.choices = lambda: {
-        "models": [
-            {"name": "narrow", "classes": ["N"], "range_ev": [450, 540], "covers": False},
-            {"name": "mn_fe", "classes": ["Mn2+"], "range_ev": [625, 735], "covers": True},
-        ]
-    }
-    screen.wait("liveEels.choices !== null")
+def test_the_card_of_a_model_says_what_it_covers(screen, engine):
     panel = open_control(screen)
+    card = panel.locator(".card")
+    screen.wait("document.querySelector('.card').textContent.includes('Mn and Fe, made up')")
+    assert "618 to 730 eV: on this energy axis" in card.inner_text()  # of the model in use
+    assert "where the probability is below 0.40" in card.inner_text()
+    assert "not for anything real" in card.inner_text()
     panel.get_by_label("model").fill("narrow")
-    screen.wait("document.querySelector('#panel-control').textContent.includes('does not fit')")
+    screen.wait("document.querySelector('.card').textContent.includes('not on this energy axis')")
     panel.get_by_role("button", name="use").click()
     assert "450 to 540 eV" in said(screen, "refused")
 
@@ -75,6 +73,11 @@ def test_regions_are_told_after_a_question(screen, engine):
     said(screen, "ok")
     expected = {"corner": (2, 3), "size": (4, 7)}
     assert engine.commands == [control.MarkRegion(request="note", text="look here", **expected)]
+    # only notes can be made while nobody listens who could act on more
+    assert panel.get_by_role("button", name="scan again").is_disabled()
+    assert "no control software is connected" in panel.inner_text()
+    engine.status_changes = {"controllers": 1}
+    screen.wait("document.body.dataset.controllers === '1'")
     panel.get_by_role("button", name="scan again").click()
     screen.page.locator("#ask").get_by_role("button", name="no").click()
     assert len(engine.commands) == 1
@@ -111,6 +114,14 @@ def test_scree_and_factors(screen):
     assert screen.page.locator("#panel-pca .chart").first.get_attribute("data-elbow") == "2"
     screen.wait("document.querySelectorAll('#panel-pca .chart')[1].dataset.lines?.includes('2')")
     assert "% of the variance" in screen.text("#panel-pca p")
+
+
+def test_where_the_components_lack_something(screen):
+    screen.page.locator("#tab-pca").click()
+    screen.wait("document.querySelector('#panel-pca').textContent.includes('times the noise')")
+    screen.page.get_by_role("button", name="residual map").click()
+    screen.wait("document.body.dataset.map === 'PCA residual'")
+    screen.wait("document.querySelector('#big-name').textContent === 'PCA residual'")
 
 
 def test_stage_times_and_counters(screen):

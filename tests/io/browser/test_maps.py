@@ -80,6 +80,52 @@ def test_four_looks(screen, served, engine):
     assert screen.patch(6, 5) == ["0,0,0"]  # zero is a colour of the scale
 
 
+def test_quality_flags_are_classes(screen, engine):
+    flags = engine.truth["flags"]
+    flags[5 * 40 + 3] = 2 + 1  # saturated, and spikes: the graver one counts
+    engine.advance(40)
+    screen.set(map="flags", opacity=1)
+    screen.wait("document.querySelector('#legend-name').textContent === 'flags'")
+    names = screen.legend("r.dataset.class")
+    assert names[:3] == ["good", "spikes", "saturated"]
+    seen = flags[: 23 * 40]
+    screen.wait("document.querySelector('#legend-total').dataset.total === '920'")
+    counts = dict(zip(names, screen.legend("+r.dataset.count"), strict=True))
+    assert counts["good"] == int((seen == 0).sum())
+    assert counts["few counts"] == int((seen == 16).sum())
+    assert counts["saturated"] == 1
+    screen.page.mouse.move(*screen.point(5, 3))
+    screen.wait("document.querySelector('#readout').textContent.includes('flags: saturated')")
+    assert "spikes, saturated" in screen.text("#readout")
+
+
+def test_a_map_that_is_no_more_goes_from_the_page(screen, engine):
+    screen.set(map="thickness")
+    screen.wait("document.body.dataset.map === 'thickness'")
+    before = screen.page.locator(".tile").count()
+    engine.dropped = {"thickness", "Fe L2,3"}
+    engine.advance(40)
+    screen.shows(2)
+    screen.wait("n => document.querySelectorAll('.tile').length === n", before - 2)
+    assert screen.page.locator(".tile[data-map=thickness]").count() == 0
+    assert screen.js("() => document.body.dataset.map") == "label"  # something is shown large
+    engine.dropped = set()
+    engine.advance(40)
+    screen.wait("n => document.querySelectorAll('.tile').length === n", before)
+
+
+def test_only_lost_pixels_are_marked_lost(screen, engine):
+    """In a scan that leaves pixels out, what did not come was mostly never sent."""
+    engine.seen[::2] = False
+    engine.status_changes = {"missing_messages": 1, "lost": [(10 * 40 + 4, 10 * 40 + 6)]}
+    engine.publish()
+    screen.shows(2)
+    screen.wait("liveEels.wall.lost.count === 2")
+    screen.settle()
+    assert screen.patch(10, 8) == ["34,34,34"]
+    assert len(screen.patch(10, 4)) > 1
+
+
 def test_legend_counts_add_up(screen, engine):
     screen.wait("document.querySelectorAll('#legend tr').length === 7")
     counts = screen.js(

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import msgspec
@@ -13,6 +14,7 @@ from live_eels.simulators.scene import load_scene
 
 from fake_engine import Served
 from live_eels import wire
+from live_eels.io.client import Client
 from live_eels.io.reader import open_recording
 from running_engine import running, settings, wait_for
 
@@ -59,6 +61,8 @@ def test_from_the_beam_to_the_screen(stage, acquisition, open_screen):
     screen.wait("document.body.dataset.state === 'waiting'")
     stage.first()
     screen.wait("document.body.dataset.state === 'scanning'")
+    # the first engine of a fresh checkout compiles its kernels first
+    wait_for(lambda: engine.status().pixels_analysed > 200, "the first pixels")
     screen.wait("Number(document.body.dataset.analysed) > 200")
     assert screen.js("() => liveEels.model.scan.simulated") is True
 
@@ -105,11 +109,64 @@ def test_from_the_beam_to_the_screen(stage, acquisition, open_screen):
     panel.get_by_label("model").fill("no such model")
     panel.get_by_role("button", name="use").click()
     screen.wait("document.querySelector('#said').dataset.reply === 'refused'")
-    panel.get_by_label("region or cursor").fill("a note from the page")
-    screen.set(rois={"A": {"shape": "rectangle", "corners": [[2, 3], [4, 6]]}})
-    panel.get_by_role("button", name="note").click()
-    screen.wait("document.querySelector('#said').dataset.reply === 'ok'")
     assert engine.status().state == "complete"
+
+
+def test_a_note_from_the_page_is_in_the_file(stage, open_screen):
+    """While the scan runs and after its end, by the page's buttons; read from the recording."""
+    screen = open_screen(stage.url)
+    stage.first()
+    screen.wait("liveEels.model.maps.get('counts')?.some((v) => v === v)")
+    screen.page.locator("#tab-control").click()
+    panel = screen.page.locator("#panel-control")
+
+    def note(text):
+        panel.get_by_label("region or cursor").fill(text)
+        panel.get_by_role("button", name="note").click()
+        screen.wait("document.querySelector('#said').textContent === 'noted in the recording'")
+        screen.js("() => { document.querySelector('#said').textContent = ''; }")
+
+    before = time.time()
+    screen.set(rois={"A": {"shape": "rectangle", "corners": [[4, 6], [2, 3]]}})
+    note("a crack")
+    stage.rest()
+    screen.wait("document.body.dataset.state === 'complete'")
+    screen.set(rois={}, cursor=[7, 9])
+    note("look here")
+    with open_recording(stage.engine.current.path) as recording:
+        first, second = recording.facts["notes"]
+        assert recording.maps
+    assert (first["text"], first["corner"], first["size"]) == ("a crack", [2, 3], [3, 4])
+    assert (second["text"], second["corner"], second["size"]) == ("look here", [7, 9], [1, 1])
+    assert before - 1 <= first["clock_s"] <= second["clock_s"] <= time.time()
+
+
+def test_control_software_hears_what_the_operator_asks_for(stage, open_screen):
+    engine = stage.engine
+    screen = open_screen(stage.url)
+    stage.first()
+    screen.wait("liveEels.model.maps.get('counts')?.some((v) => v === v)")
+    screen.set(cursor=[3, 4])
+    screen.page.locator("#tab-control").click()
+    again = screen.page.get_by_role("button", name="scan again")
+    screen.wait("document.body.dataset.controllers === '0'")
+    assert again.is_disabled()
+    with Client(engine.publisher.endpoint, None, timeout_s=20) as software:
+
+        def listening():
+            engine.publisher.welcome()  # as the running engine does four times a second
+            return engine.publisher.controllers == 1
+
+        wait_for(listening, "the subscription")
+        screen.wait("document.body.dataset.controllers === '1'")
+        again.click()
+        screen.page.locator("#ask").get_by_role("button", name="yes").click()
+        screen.wait("document.querySelector('#said').textContent.includes('sent to control')")
+        wait_for(lambda: software.next(0.1) is None and software.events, "the event")
+        (event,) = software.events
+    assert event.event == "mark_region"
+    assert event.details["request"] == "scan_again"
+    assert (event.details["corner"], event.details["size"]) == ([3, 4], [1, 1])
 
 
 def test_scans_one_after_the_other(stage, open_screen):

@@ -227,6 +227,26 @@ def test_reference_laid_over_the_signal(screen, engine):
     assert np.isfinite(drawn[window.start + 1 : window.stop - 1]).all()
 
 
+def test_a_reference_is_scaled_to_the_region_it_explains(screen, engine):
+    screen.click_pixel(*IRON)
+    screen.curve("cursor")
+    signal = np.array(screen.curve("cursor", "signal"), float)
+    likeness = {}
+    for name in ("Fe3+", "Mn3+"):
+        screen.page.get_by_label("overlay").select_option(f"references/{name}")
+        screen.wait("n => document.querySelector('#plot').dataset.lines?.includes(n)", name)
+        values = screen.js(
+            "() => Array.from(liveEels.panel.lines().at(-1).values, (v) => v === v ? v : null)"
+        )
+        drawn = np.array([np.nan if v is None else v for v in values])
+        both = np.isfinite(drawn) & np.isfinite(signal)
+        likeness[name] = np.corrcoef(drawn[both], signal[both])[0, 1]
+        if name == "Fe3+":
+            best = signal[both] @ drawn[both] / (drawn[both] @ drawn[both])
+            assert best == pytest.approx(1, abs=0.01)  # scaled by least squares
+    assert likeness["Fe3+"] > likeness["Mn3+"] + 0.4  # one pixel is noisy
+
+
 def test_deep_axis(served, open_screen, engine):
     """4096 channels and counts beyond ten thousand: labels whole, every channel there."""
     engine.axis = EnergyAxis(400.0, 0.1, 4096)

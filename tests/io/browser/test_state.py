@@ -101,10 +101,53 @@ def test_a_jump_of_the_energy_axis_is_marked_once(screen, engine):
     # the fake's shift steps by 0.5 eV at 0.6 of the scan, which has been passed
     screen.page.locator("#tab-drift").click()
     screen.wait("document.querySelector('#panel-drift .chart').dataset.jumps === '1'")
-    jump = screen.js("() => liveEels.sides.drift.found.jumps[0]")
+    jump = screen.js("() => liveEels.sides.drift.found.shift.jumps[0]")
     assert abs(jump["pixel"] - 0.6 * 32 * 40) < 12
     assert jump["by"] == pytest.approx(-0.5, abs=0.1)
     assert "jumps 1" in screen.text("#panel-drift p")
+
+
+def test_the_zero_loss_peak_is_watched_in_position_and_width(screen, engine):
+    screen.wait("document.querySelectorAll('#panel-drift .chart').length === 2")
+    shift, width = "#panel-drift .chart", "#panel-drift .chart:nth-of-type(2)"
+    screen.wait("s => document.querySelector(s)?.dataset.lines === 'width'", width)
+    # without limits of the operator's: 2 eV about the beginning, and half as wide again
+    low, high = screen.js("s => JSON.parse(document.querySelector(s).dataset.limits)", shift)
+    assert high - low == pytest.approx(4.0, abs=0.02)
+    assert float(screen.page.locator(width).get_attribute("data-limit")) == pytest.approx(1.2, 0.05)
+    screen.page.locator("#tab-log").click()
+    log = "document.querySelector('#panel-log').textContent"
+    assert "eV wide" not in screen.text("#panel-log")
+    screen.page.locator("#tab-drift").click()
+    screen.page.get_by_label("width below").fill("0.7")
+    screen.page.get_by_label("width below").press("Enter")
+    screen.wait(f"{log}.includes('eV wide (limit 0.70 eV)')")
+    assert "from where the scan began" not in screen.js(f"() => {log}")
+    screen.page.get_by_label("shift within").fill("0.1")
+    screen.page.get_by_label("shift within").press("Enter")
+    screen.wait(f"{log}.includes('from where the scan began (limit 0.1 eV)')")
+    screen.wait("location.search.includes('limits')")  # the limits are in the link, too
+
+
+def test_earlier_scans_as_small_pictures(screen, engine):
+    engine.finish()
+    engine.new_scan((12, 20), title="the next")
+    engine.advance(40)
+    screen.page.locator("#tab-scans").click()
+    screen.wait("document.querySelector('.scan canvas')?.dataset.painted === 'label'")
+    colours = screen.js("""() => {
+      const canvas = document.querySelector(".scan canvas");
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      const found = new Set();
+      for (let i = 0; i < data.length; i += 4) found.add(data.slice(i, i + 3).join());
+      return [canvas.width, canvas.height, found.has("61,126,191"), found.has("34,34,34")];
+    }""")
+    assert colours == [40, 32, True, True]  # Mn3+, and what had not been scanned
+    screen.page.locator(".scan[data-scan=scan-1]").click()
+    screen.wait("liveEels.model.scan.id === 'scan-1'")
+    screen.wait("document.querySelector('[data-scan=scan-1]').ariaPressed === 'true'")
+    screen.page.locator(".scan[data-scan='']").click()
+    screen.wait("liveEels.model.scan.id === 'scan-2'")
 
 
 def test_freezing_holds_the_picture_not_the_counters(screen, engine):
