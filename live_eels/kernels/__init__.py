@@ -67,10 +67,11 @@ def pjit(function: F) -> F:
 
 
 def many_threads_may_call() -> bool:
-    """Whether parallel kernels may run on two threads at once (known after the first one ran).
+    """Whether parallel kernels may run on two threads at once.
 
     numba's OpenMP and TBB layers allow it; its built-in one, which is what a plain install on
     macOS has, aborts the process.
     """
+    numba.get_num_threads()  # starts the layer, which no kernel may have needed so far
     layer: str = threading_layer()  # type: ignore[no-untyped-call]
     return layer in ("omp", "tbb")

@@ -16,6 +16,7 @@ from live_eels.app.receive import Books
 from live_eels.app.session import Session
 from live_eels.app.status import StatusMaker, label_fractions
 from live_eels.config import Config
+from live_eels.losses import Losses
 from live_eels.spectra import (
     EnergyAxis,
     Instrument,
@@ -57,6 +58,7 @@ def engine(session: Session) -> SimpleNamespace:
         to_record=edge,
         to_analyse=edge,
         keep=True,
+        publisher=SimpleNamespace(controllers=1),
         refining=None,
         ended=SimpleNamespace(is_set=lambda: False),
     )
@@ -221,6 +223,7 @@ def test_stages_say_where_the_time_of_a_spectrum_goes(session, made):
         spectra_done=1000, stage_seconds={"preprocess": 0.03, "cluster": 0.01}, spikes_found=12,
         classifier=None, kmeans=SimpleNamespace(clusters=4), components=3,
         extra=SimpleNamespace(errors=["thickness: no low loss"]),
+        preprocessor=SimpleNamespace(bad_channels=np.array([3, 9])),
     )  # fmt: skip
     status = made()
     assert [(s.stage, s.us_per_spectrum, s.share) for s in status.stages] == [
@@ -228,3 +231,20 @@ def test_stages_say_where_the_time_of_a_spectrum_goes(session, made):
     ]  # fmt: skip
     assert (status.spikes, status.clusters, status.components) == (12, 4, 3)
     assert status.alarms == ["thickness: no low loss"]
+
+
+def test_lost_pixels_and_who_listens(made, session: Session) -> None:
+    assert made().controllers == 1
+    seen = np.ones(20, bool)
+    seen[[4, 5, 9]] = False
+    session.losses = Losses(seen)
+    session.losses.come(np.arange(4))
+    session.losses.jump(1)
+    session.losses.come(np.arange(6, 9))
+    assert made().lost == []  # nothing is missing: nothing is looked for
+    session.counters.missing_messages = 1
+    status = made()
+    assert (status.lost, status.pixels_lost) == ([(4, 6)], 2)
+    session.end = ScanEnd("s", "complete", 40)
+    session.losses.end(session.end, 2)
+    assert (made().lost, made().pixels_lost) == ([(4, 6), (9, 10)], 3)

@@ -93,11 +93,13 @@ TIMERS = """() => {
   window.seen = {};
   app.frame = (message) => {
     const { version, sent_s } = message.header;
-    if (version !== undefined) window.seen[version] ??= [sent_s, (performance.timeOrigin + performance.now()) / 1e3];
+    const now_s = (performance.timeOrigin + performance.now()) / 1e3;
+    if (version !== undefined) window.seen[version] ??= [sent_s, now_s];
     frame(message);
   };
   time(app, "frame"); time(app, "paint"); time(app, "showSide"); time(app, "showSpectra");
-  time(app, "showStatus"); time(app.wall, "paint"); time(app.wall, "update"); time(app.model, "apply");
+  time(app, "showStatus"); time(app.wall, "paint"); time(app.wall, "update");
+  time(app.model, "apply");
 }"""
 """Wraps what a frame costs in the page, for ``told``."""
 
@@ -226,8 +228,9 @@ def load(seconds: float, turns: int, pages: int, browser: bool) -> None:
     print(
         f"512 x 512, 4096 channels, {len(engine.newest.maps)} maps at 10 Hz, one core for the "
         f"engine, {turns} turns of {seconds:g} s: {np.median(without):.0f} spectra/s alone, "
-        f"{np.median(with_):.0f} with {pages} {'Chromium pages' if browser else 'bare pages'} on "
-        f"the other core ({frames:.1f} frames/s and {megabytes:.1f} MB/s each). Of the engine's processor time the server took "
+        f"{np.median(with_):.0f} with {pages} {'Chromium' if browser else 'bare'} pages on "
+        f"the other core ({frames:.1f} frames/s and {megabytes:.1f} MB/s each). "
+        f"Of the engine's processor time the server took "
         f"{100 * np.median(shares[False]):.1f} % alone and {100 * np.median(shares[True]):.1f} % "
         f"with pages: {loss:.1f} % of the throughput."
     )

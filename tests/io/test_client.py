@@ -82,7 +82,9 @@ def test_a_map_that_is_no_more_is_dropped(engine, client):
     engine.send_multipart(wire.encode_contents(replace(contents, scan=scan_of("t"))))
     engine.send_multipart(wire.encode_contents(contents))
     until(client, lambda: "b" not in snapshot)
-    assert list(snapshot) == list(snapshot.specs) == ["a"]  # another scan's contents changed nothing
+    assert (
+        list(snapshot) == list(snapshot.specs) == ["a"]
+    )  # another scan's contents changed nothing
 
 
 def test_the_next_scan_begins_with_no_maps(engine, client):
