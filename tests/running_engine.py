@@ -15,7 +15,7 @@ from live_eels.app.engine import Engine
 from live_eels.config import Config, parse
 from live_eels.spectra import ScanEnd, Spectra
 
-WAIT_S = 60.0
+WAIT_S = 180.0  # the first engine of a fresh computer compiles its kernels meanwhile
 
 
 def settings(endpoint: str, folder: Path, extra: str = "") -> Config:
