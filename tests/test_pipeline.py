@@ -8,13 +8,14 @@ from sklearn.metrics import adjusted_rand_score
 
 from conftest import two_phase_scan
 from live_eels import models
+from live_eels.analyses.window import WindowMap, WindowSettings
 from live_eels.classify import Classifier
 from live_eels.cluster import ClusterSettings
 from live_eels.decompose import DecomposeSettings
 from live_eels.maps import MapBoard
 from live_eels.pipeline import Pipeline
 from live_eels.preprocess import PreprocessSettings
-from live_eels.spectra import Chunk, WindowError
+from live_eels.spectra import Chunk, Curve, MapSpec, WindowError
 
 
 def pipeline_of(scan, **changes) -> Pipeline:
@@ -76,6 +77,43 @@ def test_the_result_does_not_depend_on_how_the_stream_was_cut():
         assert other.keys() == results[0].keys()
         for name, values in results[0].items():
             np.testing.assert_array_equal(other[name], values, err_msg=name)
+
+
+def test_what_is_settled_is_what_is_refreshed():
+    """Two ways to the same maps: from the raw counts, and from the loadings that were kept."""
+    scan, core, low, _ = two_phase_scan((24, 20))
+    pipeline = pipeline_of(scan)
+    for chunk in chunks_of(scan, core, low, always(37)):
+        pipeline.process(chunk)
+    pipeline.refreshed()
+    board = MapBoard(scan, pipeline.specs)
+    for result in pipeline.settle(lambda size: chunks_of(scan, core, low, always(size))):
+        board.announce(pipeline.specs)
+        board.update(result)
+    settled_maps = board.snapshot().maps
+    refreshed = pipeline.refreshed()
+    assert {"cluster", "loading 1", "loading 2"} <= refreshed.keys()
+    for name, values in refreshed.items():
+        np.testing.assert_array_equal(settled_maps[name].ravel(), values, err_msg=name)
+    assert pipeline.refreshed() == {}  # until something moves again
+
+
+@pytest.mark.parametrize("order", ["swapped chunks", "a pixel again", "backwards"])
+def test_pixels_that_come_out_of_order_are_noticed(order):
+    scan, core, low, _ = two_phase_scan((4, 20))
+    parts = {
+        "swapped chunks": [np.arange(40, 80), np.arange(40)],
+        "a pixel again": [np.arange(80), np.arange(79, 80)],
+        "backwards": [np.arange(80)[::-1]],
+    }[order]
+    pipeline = pipeline_of(scan)
+    for part in parts:
+        pipeline.process(Chunk(scan, part, core[part], low[part]))
+    learnt = []
+    pipeline.learn = learnt.append  # the learners start anew and see the recording
+    for _ in pipeline.settle(lambda size: chunks_of(scan, core, low, always(size))):
+        pass
+    assert sum(len(chunk.pixels) for chunk in learnt) == 80
 
 
 def test_pixels_in_any_order_give_the_result_of_the_file():
@@ -162,6 +200,46 @@ def test_a_pixel_whose_core_loss_never_came_stays_unknown():
         Chunk(scan, np.array([5]), core[[5]], low[[5]], None, ~seen[[77]] & False)
     )
     assert len(nothing.pixels) == 0
+
+
+def test_maps_made_elsewhere_stand_beside_its_own():
+    scan, core, low, _ = two_phase_scan((4, 20))
+    pipeline = pipeline_of(scan)
+    for chunk in chunks_of(scan, core, low, always(48)):
+        pipeline.process(chunk)
+    curve = Curve(pipeline.axis, np.ones((1, pipeline.axis.size), np.float32), ("a",))
+    pipeline.hold([MapSpec("ward", "label", classes=("a",))], {"ward means": curve})
+    assert "ward" in {spec.name for spec in pipeline.specs}
+    assert pipeline.curves()["ward means"] is curve
+    assert {"factors", "cluster means"} <= pipeline.curves().keys()
+
+
+def test_an_analysis_of_the_same_name_replaces_the_one_before():
+    scan, core, low, _ = two_phase_scan((4, 20))
+    pipeline = pipeline_of(scan)
+    for low_ev in (640.0, 700.0):
+        window = WindowSettings(name="edge", signal_ev=(low_ev, low_ev + 20))
+        pipeline.add_analysis(WindowMap(window))
+    assert [spec.name for spec in pipeline.specs].count("edge") == 1
+    result = pipeline.process(Chunk(scan, np.arange(80), core, low))
+    assert result.maps["edge"].argmax() % 20 >= 10  # iron, which is on the right
+    with pytest.raises(WindowError):
+        pipeline.add_analysis(WindowMap(WindowSettings(name="x", signal_ev=(10.0, 20.0))))
+    assert "x" not in {spec.name for spec in pipeline.specs}
+
+
+def test_components_can_be_set_mid_scan():
+    scan, core, low, _ = two_phase_scan((12, 20))
+    pipeline = pipeline_of(scan)
+    for chunk in chunks_of(scan, core, low, always(48)):
+        pipeline.process(chunk)
+    pipeline.set_components(5)
+    assert {f"loading {n}" for n in range(1, 6)} <= pipeline.refreshed().keys()
+    chunk = Chunk(scan, np.arange(48), core[:48], low[:48])
+    fresh = pipeline.process(chunk, learn=False).maps
+    kept = pipeline.loadings.current()[:48, 0]
+    np.testing.assert_allclose(fresh["loading 1"], kept, rtol=1e-3)
+    assert "loading 6" not in fresh
 
 
 def test_number_of_clusters_can_be_set_mid_scan():

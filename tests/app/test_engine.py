@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zmq
+from msgspec.structs import replace as replace_struct
 
 from conftest import two_phase_scan
 from live_eels import control, wire
@@ -189,6 +191,38 @@ def test_joining_late_shows_what_is_still_to_come(endpoint, tmp_path):
         status = engine.status()
     assert status.missing_messages == 4
     assert status.pixels_received == scan.pixels - 32
+
+
+@pytest.mark.parametrize("started", ["before the sender", "during the scan", "after the sender"])
+def test_an_engine_started_at_any_time_hears_the_scan(endpoint, tmp_path, started):
+    """The sender pushes: what it sent while nobody listened is waiting for the engine."""
+    scan, core, low, _ = two_phase_scan()
+    config = settings(endpoint, tmp_path)
+    config = replace_struct(config, stream=replace_struct(config.stream, bind=False))
+    items = list(messages(scan, core, low))
+    before = {"before the sender": 0, "during the scan": 7, "after the sender": len(items)}[started]
+    context = zmq.Context()
+    socket = context.socket(zmq.PUSH)
+    try:
+        if before:
+            socket.bind(endpoint)
+        sender = threading.Thread(target=send, args=(socket, items[:before]))
+        sender.start()  # waits for the engine: a PUSH socket has nobody to send to
+        engine = Engine(config)
+        engine.start()
+        if not before:
+            socket.bind(endpoint)
+        sender.join()
+        send(socket, items[before:])
+        wait_for(lambda: engine.finished_scans == 1, "the scan")
+        status, path = engine.status(), engine.current.path
+        engine.stop()
+        engine.join(WAIT_S)
+    finally:
+        context.destroy(0)
+    assert (status.state, status.missing_messages, status.orphans) == ("complete", 0, 0)
+    with open_recording(path) as recording:
+        np.testing.assert_array_equal(recording.counts(np.arange(scan.pixels)), core)
 
 
 def test_stopping_mid_scan_leaves_a_readable_recording(endpoint, tmp_path):
