@@ -45,6 +45,26 @@ def test_a_command_while_a_scan_is_settled_reaches_every_pixel(endpoint, tmp_pat
         assert np.isfinite(session.snapshot.maps[name]).all(), name
 
 
+def test_stopping_while_a_scan_settles_still_writes_its_end(endpoint, tmp_path, monkeypatch):
+    scan, core, low, _ = two_phase_scan()
+    settle = Pipeline.settle
+
+    def stopping(self, chunks):
+        for result in settle(self, chunks):
+            if self.scan.id == scan.id:
+                engine.stop()
+            yield result
+
+    monkeypatch.setattr(Pipeline, "settle", stopping)
+    with running(settings(endpoint, tmp_path)) as (engine, socket):
+        send(socket, messages(scan, core, low))
+        assert engine.join(WAIT_S)
+    assert engine.current.state == "complete"
+    with open_recording(engine.current.path) as recording:
+        assert recording.end.reason == "complete"
+        assert np.isfinite(recording.maps["cluster"]).all()
+
+
 def test_a_scan_that_is_settled_again_counts_once(endpoint, tmp_path):
     scan, core, low, _ = two_phase_scan()
     with running(settings(endpoint, tmp_path)) as (engine, socket):
