@@ -376,6 +376,14 @@ def test_texts_of_a_file_can_be_sent_whatever_they_are(tmp_path: Path) -> None:
         assert back.scan.title.startswith(" [2J line ? xxx")
 
 
+def test_a_signal_without_a_title_has_that_of_its_file(tmp_path: Path, hs: object) -> None:
+    signal = hs.signals.Signal1D(np.ones((3, 9)))  # type: ignore[attr-defined]
+    signal.axes_manager[-1].units = "eV"
+    signal.save(tmp_path / "LSMO 3.hspy")
+    with open_recording(tmp_path / "LSMO 3.hspy") as back:
+        assert back.scan.title == "LSMO 3"
+
+
 def test_a_beam_energy_that_is_no_number_is_not_known(tmp_path: Path) -> None:
     save_like_hyperspy(tmp_path / "a.hspy", np.ones((2, 5)))
     with h5py.File(tmp_path / "a.hspy", "r+") as file:
