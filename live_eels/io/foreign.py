@@ -25,6 +25,7 @@ from live_eels.io.recording import (
     check_shape,
     energy_axis,
     from_signals,
+    titled,
     usable_dtype,
 )
 from live_eels.spectra import Instrument, NavigationAxis
@@ -105,7 +106,7 @@ def _signal(part: Mapping[str, Any], number: int, path: Path) -> FileSignal:
     dtype = usable_dtype(values.dtype, path)
     signal = axes[energy]
     return FileSignal(
-        title=_title(metadata) or path.stem,
+        title=titled(_text(_leaf(metadata, "General", "title")), path),
         navigation=tuple(
             NavigationAxis(
                 _text(axes[i].get("name")) or f"axis {i}",
@@ -204,11 +205,6 @@ def _leaf(tree: Any, *names: str) -> Any:
     for name in names:
         tree = tree.get(name) if isinstance(tree, Mapping) else None
     return tree
-
-
-def _title(metadata: Any) -> str:
-    title = _text(_leaf(metadata, "General", "title"))
-    return "" if title.strip("_").startswith("unnamed") else title
 
 
 def _text(value: Any) -> str:

@@ -30,6 +30,7 @@ from live_eels.io.recording import (
     energy_axis,
     from_signals,
     joined,
+    titled,
     usable_dtype,
 )
 from live_eels.spectra import (
@@ -161,7 +162,7 @@ def _signal(group: h5py.Group, name: str, path: Path) -> FileSignal:
     if kind.startswith("EDS"):
         raise FileError(f"{path}: {name!r} holds X-ray spectra ({kind}), not energy losses")
     return FileSignal(
-        title=_title(_text(_leaf(metadata, "General", "title")) or name, path),
+        title=titled(_text(_leaf(metadata, "General", "title")) or name, path),
         navigation=tuple(
             NavigationAxis(
                 _text(axis.get("name")) or f"axis {number}",
@@ -216,11 +217,6 @@ def _leaf(node: Any, *names: str) -> Any:
     for name in names[:-1]:
         node = node.get(name) if isinstance(node, h5py.Group) else None
     return node.attrs.get(names[-1]) if isinstance(node, h5py.Group) else None
-
-
-def _title(text: str, path: Path) -> str:
-    """Title of a signal; HyperSpy writes ``__unnamed__`` where there is none."""
-    return path.stem if text.strip("_").startswith("unnamed") else text
 
 
 def _text(value: Any) -> str:

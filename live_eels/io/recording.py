@@ -277,6 +277,11 @@ def energy_axis(size: int, offset: float, scale: float, units: str, path: Path) 
     return EnergyAxis(offset * factor, scale * factor, size)
 
 
+def titled(text: str, path: Path) -> str:
+    """Title of a signal, or its file's name: HyperSpy writes ``__unnamed__`` where it has none."""
+    return path.stem if not text or text.strip("_").startswith("unnamed") else text
+
+
 def check_shape(shape: Sequence[int], path: Path) -> None:
     """Refuse scans that no microscope records."""
     pixels = math.prod(shape)
