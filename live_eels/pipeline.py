@@ -485,6 +485,8 @@ def _with_core(chunk: Chunk) -> Chunk:
         None,
         chunk.received_s,
         chunk.clock_s,
+        None if chunk.summed is None else chunk.summed[seen],
+        None if chunk.low_summed is None else chunk.low_summed[seen],
     )
 
 

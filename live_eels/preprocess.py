@@ -13,6 +13,7 @@ anything.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -266,9 +267,11 @@ class Preprocessor:
     def process(self, chunk: Chunk) -> Prepared:
         """Correct, align and background-subtract the spectra of ``chunk``."""
         n = len(chunk.pixels)
+        flags = np.zeros(n, np.uint8)
+        if chunk.summed is not None:
+            chunk = self._as_of_one_visit(chunk, flags)
         if not self._frozen and self._learn.add(chunk):
             self._look_for_bad_channels()
-        flags = np.zeros(n, np.uint8)
         low, shift_ev, width_ev = self._prepare_low(chunk, flags)
         counts, spikes = self._prepare_core(chunk, shift_ev, flags)
         signal, background, quality = self._subtract(chunk.pixels, counts, flags)
@@ -294,6 +297,25 @@ class Preprocessor:
             spikes=spikes,
         )
 
+    def _as_of_one_visit(self, chunk: Chunk, flags: NDArray[np.uint8]) -> Chunk:
+        """Sums of several visits, less the darks of all but one of them.
+
+        A sum cannot tell that one of its visits was at the top of the detector's range; it is
+        flagged where all of them, on average, were above ``saturation_counts``.
+        """
+        top = self.settings.saturation_counts
+        given = ((chunk.counts, chunk.summed, self._core), (chunk.low, chunk.low_summed, self._low))
+        less: list[NDArray[Any] | None] = []
+        for counts, summed, correction in given:
+            if counts is None or summed is None or correction is None:
+                less.append(counts)
+                continue
+            if top is not None:
+                flags[(counts >= top * summed[:, None]).any(axis=1)] |= prepare.SATURATED
+            further = summed.astype(np.float32)[:, None] - np.float32(1.0)
+            less.append((counts - further * correction.dark).astype(np.float32))
+        return replace(chunk, counts=less[0], low=less[1])
+
     def _prepare_low(
         self, chunk: Chunk, flags: NDArray[np.uint8]
     ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32], NDArray[np.float32] | None]:
@@ -313,7 +335,7 @@ class Preprocessor:
         found = np.zeros(n, np.uint8)
         prepare.prepare_low(
             _plain(raw),
-            correction,
+            _for(chunk, correction),
             placement.search_channels(axis, 0.0, self.settings.max_shift_ev),
             -axis.offset_ev / axis.dispersion_ev,
             self.settings.least_zlp_counts,
@@ -339,9 +361,8 @@ class Preprocessor:
         counts = np.empty((n, self.axis.size), np.float32)
         found = np.zeros(n, np.int32)
         channels = np.zeros((n, prepare.MOST_SPIKES), np.int32)
-        prepare.prepare_core(
-            _plain(chunk.counts), self._core, shift_ev * per_ev, counts, found, channels, flags
-        )
+        raw, correction = _plain(chunk.counts), _for(chunk, self._core)
+        prepare.prepare_core(raw, correction, shift_ev * per_ev, counts, found, channels, flags)
         if self._tracks is not None:
             shift_ev[:] = self._tracks.shift_ev(chunk.pixels, counts, learn=not self._frozen)
             moved = np.empty_like(counts)
@@ -403,6 +424,11 @@ class Preprocessor:
             kept = np.full_like(width_ev, self.settings.resolution_ev)
         width = kept / np.float32(self.axis.dispersion_ev)
         return deconvolve.fourier_ratio(signal, matched, origin, width, elastic)
+
+
+def _for(chunk: Chunk, correction: Correction) -> Correction:
+    """The correction of these counts: a sum of visits has no top of its own."""
+    return correction if chunk.summed is None else correction._replace(top=np.float32(np.inf))
 
 
 def _plain(counts: NDArray[Any]) -> NDArray[Any]:

@@ -215,6 +215,9 @@ class Chunk:
         None where every partner came.
     core_seen
         The same for the core loss.
+    summed, low_summed
+        How many spectra each row of ``counts`` and ``low`` is the sum of, uint16 ``(pixel,)``;
+        None: one each, as in a scan of one pass.
     received_s
         Monotonic clock when the newest byte of it was received; nan for files.
     clock_s
@@ -229,6 +232,8 @@ class Chunk:
     core_seen: NDArray[np.bool_] | None = None
     received_s: float = math.nan
     clock_s: float = math.nan
+    summed: NDArray[np.uint16] | None = None
+    low_summed: NDArray[np.uint16] | None = None
 
     @property
     def visits(self) -> int:

@@ -342,3 +342,34 @@ def test_a_measured_line_scan(real_spectra):
     energies = preprocessor.axis.energies_ev[preprocessor.window]
     l3 = energies[prepared.signal.argmax(axis=1)]
     assert ((l3 > 640) & (l3 < 645)).all()
+
+
+@pytest.mark.parametrize("dual", [False, True])
+def test_a_sum_of_visits_holds_as_many_darks(dual):
+    """Pixels of one, two and three visits, with a dark of 50 counts each, come out dark-free."""
+    scan, core, low, _ = made(low=LOW if dual else None)
+    signals = tuple(replace(s, dark=np.full(s.axis.size, 50, np.float32)) for s in scan.signals)
+    visits = (1 + np.arange(scan.pixels) % 3).astype(np.uint16)
+
+    def sums(counts):
+        return None if counts is None else counts.astype(np.uint32) + 50 * visits[:, None]
+
+    chunk = Chunk(
+        replace(scan, signals=signals, passes=3), np.arange(scan.pixels), sums(core), sums(low),
+        summed=visits, low_summed=visits if dual else None,
+    )  # fmt: skip
+    found = Preprocessor(chunk.scan).process(chunk)
+    plain = Preprocessor(scan).process(Chunk(scan, chunk.pixels, core, low))
+    for name in ("counts", "signal", "shift_ev", "flags"):
+        np.testing.assert_allclose(getattr(found, name), getattr(plain, name), err_msg=name)
+
+
+def test_a_sum_of_visits_is_not_saturated_because_it_is_large():
+    scan, core, _, _ = made(low=None)
+    scan = replace(scan, passes=3)
+    counts = np.full(core.shape, 3 * 60_000, np.uint32)
+    chunk = Chunk(scan, np.arange(scan.pixels), counts, summed=np.full(scan.pixels, 3, np.uint16))
+    saturated = 1 << QUALITY_FLAGS.index("saturated")
+    assert not (Preprocessor(scan).process(chunk).flags & saturated).any()
+    settings = PreprocessSettings(saturation_counts=60_000)
+    assert (Preprocessor(scan, settings).process(chunk).flags & saturated).all()

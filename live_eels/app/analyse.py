@@ -228,6 +228,8 @@ class AnalyseThread:
             recorder.read(pixels, "low") if low else None,
             low_seen if low_seen is not None and not low_seen.all() else None,
             None if seen.all() else seen,
+            summed=recorder.summed(pixels),
+            low_summed=recorder.summed(pixels, "low") if low else None,
         )
 
     # The end of a scan

@@ -56,8 +56,12 @@ def spectrum_answer(
     raw = recorder.read(seen)
     low = recorder.read(seen, "low") if scan.low else None
     preprocessor = _preprocessor(session, settings)
+    chunk = Chunk(
+        scan, seen, raw, low, summed=recorder.summed(seen),
+        low_summed=recorder.summed(seen, "low") if scan.low else None,
+    )  # fmt: skip
     with kernels:
-        prepared = preprocessor.process(Chunk(scan, seen, raw, low))
+        prepared = preprocessor.process(chunk)
     n = len(seen)
     window = prepared.window
     background = np.full(prepared.axis.size, np.nan, np.float32)

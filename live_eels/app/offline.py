@@ -63,7 +63,7 @@ def _process(
     pipeline = session.pipeline = make_pipeline(session, config, ModelFinder(config.classify.model))
     board = session.board = MapBoard(scan, pipeline.specs)
     total = int(np.count_nonzero(recording.visits() > 0))
-    recorder = Recorder(out, scan) if out is not None else None
+    recorder = Recorder(out, recording.as_one_pass()) if out is not None else None
     done = 0
     for chunk in recording.chunks(LEARN_PIXELS):
         if recorder is not None:

@@ -306,12 +306,11 @@ def _with_ours(recording: Recording, file: h5py.File, ours: h5py.Group) -> Recor
         in_file = recording.scan.core if role == "core" else recording.scan.low
         if in_file is None or in_file.axis.size != signal.axis.size:
             raise FileError(f"{recording.path}: its {role} counts do not fit its announcement")
-        dark = references.get(("dark", role))
         signals.append(
             replace(
                 signal,
                 dtype=in_file.dtype,
-                dark=None if dark is None else dark * np.float32(stored.passes),
+                dark=references.get(("dark", role)),
                 gain=references.get(("gain", role)),
             )
         )
@@ -319,6 +318,7 @@ def _with_ours(recording: Recording, file: h5py.File, ours: h5py.Group) -> Recor
     return replace(
         recording,
         scan=replace(stored, signals=tuple(signals), passes=1),
+        passes=stored.passes,
         seen={
             role: visits.reshape(-1)
             for role in recording.rows
@@ -331,7 +331,6 @@ def _with_ours(recording: Recording, file: h5py.File, ours: h5py.Group) -> Recor
         facts={
             "state": _text(ours.attrs.get("state")),
             "software": _text(ours.attrs.get("software")),
-            "passes": stored.passes,
             "config": _string(ours.get("config")) or "",
             "counters": _json(ours.get("counters"), dict[str, Any]) or {},
             "notes": _json(ours.get("notes"), list[dict[str, Any]]) or [],

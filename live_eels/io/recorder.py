@@ -135,6 +135,8 @@ class Recorder:
             low=low,
             core_seen=self._seen("core", pixels),
             low_seen=None if low is None else self._seen("low", pixels),
+            summed=self.summed(pixels),
+            low_summed=None if low is None else self.summed(pixels, "low"),
         )
 
     def _add(
@@ -196,6 +198,10 @@ class Recorder:
         counts = np.zeros((pixels.size, extent.channels), extent.dtype)
         counts[seen] = self._maps[role][pixels[seen]]
         return counts
+
+    def summed(self, pixels: NDArray[np.int64], signal: str = "core") -> NDArray[np.uint16] | None:
+        """Visits that the counts of ``pixels`` are the sums of; None in a scan of one pass."""
+        return self._visits[self._role(signal)][pixels] if self.scan.passes > 1 else None
 
     def visits(self, signal: str = "core") -> NDArray[np.uint16]:
         """How many spectra each pixel got so far, uint16 ``(scan pixels,)``; a copy."""

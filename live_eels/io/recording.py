@@ -63,6 +63,9 @@ class Recording:
         Factors and cluster means stored with it.
     end
         How the scan ended; None if it never did (a scan in progress, a crash).
+    passes
+        Of the scan that was recorded: the counts are sums over so many, where all came. The
+        dark reference of ``scan`` is that of one.
     facts
         Other things the file tells: ``counters``, ``notes``, ``software``, ``config``.
     """
@@ -75,6 +78,7 @@ class Recording:
     specs: Mapping[str, MapSpec] = field(default_factory=dict)
     curves: Mapping[str, Curve] = field(default_factory=dict)
     end: ScanEnd | None = None
+    passes: int = 1
     facts: Mapping[str, Any] = field(default_factory=dict)
     close: Callable[[], None] = lambda: None
 
@@ -114,7 +118,24 @@ class Recording:
                 None if low is None else self.counts(part, "low"),
                 None if low is None or low[part].all() else low[part],
                 None if core[part].all() else core[part],
+                summed=self._summed("core", part),
+                low_summed=None if low is None else self._summed("low", part),
             )
+
+    def as_one_pass(self) -> Scan:
+        """The scan of one pass that gives these counts: with the darks of all passes in one."""
+        if self.passes == 1:
+            return self.scan
+        signals = (
+            signal
+            if signal.dark is None
+            else replace(signal, dark=signal.dark * np.float32(self.passes))
+            for signal in self.scan.signals
+        )
+        return replace(self.scan, signals=tuple(signals))
+
+    def _summed(self, role: str, pixels: NDArray[np.int64]) -> NDArray[np.uint16] | None:
+        return self.visits(role)[pixels] if self.passes > 1 else None
 
     def messages(
         self, chunk_pixels: int = 64, scan_id: str | None = None
@@ -123,7 +144,7 @@ class Recording:
 
         The scan gets ``scan_id``, by default a new one: it is a new scan to who receives it.
         """
-        scan = replace(self.scan, id=scan_id or str(uuid.uuid4()))
+        scan = replace(self.as_one_pass(), id=scan_id or str(uuid.uuid4()))
         yield scan
         sequence = sent = 0
         for chunk in self.chunks(chunk_pixels):

@@ -56,6 +56,34 @@ def test_process_gives_the_labels_of_the_live_run_pixel_for_pixel(endpoint, tmp_
         np.testing.assert_array_equal(offline.maps[name], live.maps[name], err_msg=name)
 
 
+def test_passes_that_end_half_way_lose_their_darks_and_process_agrees(endpoint, tmp_path):
+    """Half of the pixels came twice, with a dark of 40 counts each time."""
+    scan, core, low, _ = two_phase_scan((8, 8))
+    signals = tuple(replace(s, dark=np.full(s.axis.size, 40, np.float32)) for s in scan.signals)
+    scan, dark = replace(scan, signals=signals, passes=2), np.uint16(40)
+    half = np.arange(32)
+    config = settings(endpoint, tmp_path)
+    with running(config) as (engine, socket):
+        socket.send_multipart(wire.encode(scan))
+        for number, pixels in enumerate((np.arange(64), half)):
+            for k, (name, counts) in enumerate((("low", low), ("core", core))):
+                spectra = Spectra(scan.id, name, 2 * number + k, pixels, counts[pixels] + dark)
+                socket.send_multipart(wire.encode(spectra))
+        socket.send_multipart(wire.encode(ScanEnd(scan.id, "aborted", 96)))
+        wait_for(lambda: engine.finished_scans == 1, "the scan")
+        live, path = engine.snapshot(), engine.current.path
+        answer = engine.spectrum(half)
+    once, twice = live.maps["counts"].ravel()[32:], live.maps["counts"].ravel()[:32]
+    assert np.median(twice) / np.median(once) == pytest.approx(2.0, rel=0.05)
+    inside = slice(20, -20)  # alignment moves counts over the ends
+    expected = 2 * core[half].mean(axis=0)[inside]
+    assert answer.processed[inside].sum() == pytest.approx(expected.sum(), rel=0.01)
+    with open_recording(path) as recording:
+        offline = process(recording, config).snapshot
+    for name in live.maps:
+        np.testing.assert_array_equal(offline.maps[name], live.maps[name], err_msg=name)
+
+
 def test_a_measured_line_scan_is_recorded_byte_for_byte_and_its_reduced_middle_shows(
     endpoint, tmp_path, real_spectra
 ):
