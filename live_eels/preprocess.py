@@ -304,17 +304,21 @@ class Preprocessor:
         flagged where all of them, on average, were above ``saturation_counts``.
         """
         top = self.settings.saturation_counts
-        given = ((chunk.counts, chunk.summed, self._core), (chunk.low, chunk.low_summed, self._low))
-        less: list[NDArray[Any] | None] = []
-        for counts, summed, correction in given:
-            if counts is None or summed is None or correction is None:
-                less.append(counts)
-                continue
+
+        def less(
+            counts: NDArray[Any], summed: NDArray[np.uint16] | None, dark: NDArray[np.float32]
+        ) -> NDArray[Any]:
+            if summed is None:
+                return counts
             if top is not None:
                 flags[(counts >= top * summed[:, None]).any(axis=1)] |= prepare.SATURATED
             further = summed.astype(np.float32)[:, None] - np.float32(1.0)
-            less.append((counts - further * correction.dark).astype(np.float32))
-        return replace(chunk, counts=less[0], low=less[1])
+            return (counts - further * dark).astype(np.float32)
+
+        low = chunk.low
+        if low is not None and self._low is not None:
+            low = less(low, chunk.low_summed, self._low.dark)
+        return replace(chunk, counts=less(chunk.counts, chunk.summed, self._core.dark), low=low)
 
     def _prepare_low(
         self, chunk: Chunk, flags: NDArray[np.uint8]
