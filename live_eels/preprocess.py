@@ -313,7 +313,7 @@ class Preprocessor:
             if top is not None:
                 flags[(counts >= top * summed[:, None]).any(axis=1)] |= prepare.SATURATED
             further = summed.astype(np.float32)[:, None] - np.float32(1.0)
-            return (counts - further * dark).astype(np.float32)
+            return np.asarray(counts - further * dark, np.float32)
 
         low = chunk.low
         if low is not None and self._low is not None:
