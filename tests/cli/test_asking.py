@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import numpy as np
@@ -59,3 +60,42 @@ def test_a_refused_command_ends_with_its_reason(scanned):
     done = CliRunner().invoke(cli, ["send", "set_model", "model=nowhere", "--endpoint", address])
     assert done.exit_code == 1
     assert "nowhere" in done.output
+
+
+def test_status_tells_how_the_engine_is_and_as_json_everything(scanned):
+    engine, address, _ = scanned
+    engine.current.problem("a window does not fit")
+    done = CliRunner().invoke(cli, ["status", "--endpoint", address], catch_exceptions=False)
+    text = " ".join(done.output.split())
+    for part in (
+        "scan 1 complete", "48 received, 48 recorded, 48 analysed of 48", "0 gaps",
+        "two phases", "! a window does not fit", str(engine.current.path.parent),
+    ):  # fmt: skip
+        assert part in text
+    done = CliRunner().invoke(cli, ["status", "--json", "--endpoint", address])
+    told = json.loads(done.output)
+    assert (told["reply"], told["state"], told["pixels_recorded"]) == ("status", "complete", 48)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        (["set_clusters", "5"], "FIELD=VALUE"),
+        (["set_clusters", "k=many"], "set_clusters"),
+        (["explode"], "explode"),
+        (["record", "on=1"], "bool"),
+    ],
+)
+def test_a_command_that_is_none_is_refused_before_it_is_sent(fields, says):
+    done = CliRunner().invoke(cli, ["send", *fields, "--endpoint", "ipc:///tmp/no_engine"])
+    assert done.exit_code == 2
+    assert says in done.output
+
+
+def test_values_are_json_or_plain_text(scanned):
+    engine, address, _ = scanned
+    done = CliRunner().invoke(cli, ["send", "set_clusters", "k=3", "--endpoint", address])
+    assert "3 clusters" in done.output
+    done = CliRunner().invoke(cli, ["send", "record", "on=false", "--endpoint", address])
+    assert "not kept" in done.output
+    assert engine.keep is False
