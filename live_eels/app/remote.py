@@ -95,7 +95,7 @@ class RemoteEngine:
                 break
             try:
                 news |= self._take(parts)
-            except WireError:
+            except (WireError, msgspec.ValidationError):
                 continue
         if news and self._scan is not None:
             self._version += 1

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import zmq
 
 from conftest import two_phase_scan
-from live_eels import control
+from live_eels import control, wire
 from live_eels.app.remote import RemoteEngine
 from live_eels.io.commands import CommandServer
+from live_eels.maps import MapBoard
+from live_eels.spectra import ChunkResult, MapSpec
 from running_engine import messages, running, send, settings, wait_for
 
 
@@ -76,3 +80,44 @@ def test_a_silent_engine_is_an_alarm(endpoint, monkeypatch):
     remote.run()
     assert status.state == "stalled"
     assert "silent" in status.alarms[-1]
+
+
+def test_rubbish_and_the_word_of_another_version_do_not_end_the_view(endpoint):
+    scan, *_ = two_phase_scan((2, 3))
+    other = two_phase_scan((2, 2), seed=1)[0]
+    board = MapBoard(scan, [MapSpec("a")])
+    board.update(ChunkResult(np.array([0]), {"a": np.array([5], np.float32)}))
+    of_another_shape = MapBoard(replace(other, id=scan.id), [MapSpec("a")]).snapshot()
+    context = zmq.Context()
+    engine = context.socket(zmq.XPUB)
+    engine.bind(endpoint)
+    remote = RemoteEngine(endpoint, endpoint)
+    thread = threading.Thread(target=remote.run)
+    thread.start()
+    try:
+        for _ in range(4):  # one subscription for each topic
+            engine.recv()
+        for parts in (
+            wire.encode_map(board.snapshot(), "a"),  # of a scan that was not announced
+            wire.encode(scan),
+            [b"map/a", b"rubbish", b""],
+            [b"scan", b"rubbish"],
+            wire.encode_status({"state": 5, "version": []}),
+            wire.encode_map(of_another_shape, "a"),
+            wire.encode_map(board.snapshot(), "a"),
+            wire.encode_status({"state": "scanning", "version": "9", "colour": "red"}),
+        ):
+            engine.send_multipart(parts)
+        wait_for(lambda: remote.status().state == "scanning", "the last word")
+        wait_for(lambda: remote.snapshot() is not None, "the map")
+        assert remote.snapshot().maps["a"].shape == (2, 3)
+        engine.send_multipart(wire.encode(other))
+        engine.send_multipart(wire.encode_map(MapBoard(other, [MapSpec("b")]).snapshot(), "b"))
+        wait_for(lambda: list(remote.snapshot().maps) == ["b"], "the next scan")
+        assert [one["id"] for one in remote.history()] == [scan.id, other.id]
+        assert list(remote.snapshot_of(scan.id).maps) == ["a"]
+    finally:
+        remote.stop()
+        thread.join()
+        engine.close(0)
+        context.term()
