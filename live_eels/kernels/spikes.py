@@ -1,0 +1,322 @@
+"""X-ray spikes of one spectrum: which channels hold counts that no electron made.
+
+A spike is one to three channels above what is expected there, by more than counting noise
+explains. What is expected comes from the scan's mean spectrum as bright as this pixel around
+the channel, as far as pixels agree on it; else from the channel's neighbours alone, where a
+sharp white line leaves doubt. The cheap question (is this channel high at all?) is asked of
+all channels at once; the costly ones only where it is.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammainc, ndtr
+
+from live_eels.kernels import jit
+from live_eels.kernels.correct import Correction, bridge_list, correct_row, repair_nan_row
+
+MOST_SPIKES = 48
+"""Spike channels repaired in one spectrum; more than that is not X-rays but bad data."""
+
+_BLOCK = 32
+_SCREEN = 0.75  # of the threshold: what is below is not looked at twice
+_STEPS = 16  # of the table of limits, per unit of the square root of counts
+_TABLE = 512
+_EVEN_SIGMAS = 3.0  # neighbours within that of their mean show no structure
+_WIDE = 16  # channels on each side that say the level where nothing has structure
+_NOISY = 1.1  # a variance so many times Poisson's is the detector's own noise
+
+
+class Reference(NamedTuple):
+    """What other pixels say of a spectrum.
+
+    ``mean`` float32 ``(channel,)`` is the scan's mean spectrum in counts, empty while none is
+    known; ``doubt`` float32 ``(channel,)`` the variance of a pixel's expectation about it,
+    relative to its square; ``noise`` the variance of counts over Poisson's (at least 1);
+    ``reach`` the channels on each side that say how bright a pixel is.
+    """
+
+    mean: NDArray[np.float32]
+    doubt: NDArray[np.float32]
+    noise: float
+    reach: int
+
+
+NO_REFERENCE = Reference(np.zeros(0, np.float32), np.zeros(0, np.float32), 1.0, 8)
+
+
+def poisson_limits(sigmas: float) -> NDArray[np.float32]:
+    """Counts reached by chance as rarely as a Gaussian reaches ``sigmas``, less the mean.
+
+    float32 ``(step,)`` at means ``(step / 16)**2``: solves P(n >= limit) = Phi(-sigmas), with
+    the regularised gamma function between whole numbers.
+    """
+    mean = (np.arange(_TABLE) / _STEPS) ** 2
+    mean[0] = 1e-4
+    chance = ndtr(-sigmas)
+    low, high = mean.copy(), mean + 3 * sigmas * np.sqrt(mean) + sigmas**2 + 10
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        rarer = gammainc(np.maximum(middle, 1e-9), mean) < chance
+        low, high = np.where(rarer, low, middle), np.where(rarer, middle, high)
+    return np.asarray(high - mean, dtype=np.float32)
+
+
+@jit
+def limit(mean: float, variance: float, sigmas: Any, table: NDArray[np.float32]) -> float:
+    """The count that noise of this ``mean`` and ``variance`` reaches by chance, see ``table``.
+
+    Counts of more than Poisson's variance (an uncertain mean, a noisy detector) are taken as
+    a multiple of Poisson counts.
+    """
+    fano = max(variance / mean, 1.0)
+    at = mean / fano
+    root = math.sqrt(at) * _STEPS
+    step = int(root)
+    if step + 1 < table.size:
+        above = table[step] + (root - step) * (table[step + 1] - table[step])
+    else:  # Cornish-Fisher; within 0.01 counts here
+        above = sigmas * math.sqrt(at) + (sigmas * sigmas - 1.0) / 6.0
+    return fano * (at + above)
+
+
+@jit
+def _excess(x: NDArray[np.float32], reference: Reference, scale: float, i: int) -> float:
+    """Counts above those expected; an unknown channel beyond the ends has none."""
+    if i < 0 or i >= x.size:
+        return 0.0
+    return x[i] - scale * reference.mean[i]
+
+
+@jit
+def beyond_reference(
+    x: NDArray[np.float32], i: int, sigmas: Any, table: NDArray[np.float32], reference: Reference
+) -> tuple[bool, bool]:
+    """Whether channel ``i`` exceeds what the mean spectrum expects; whether that says much.
+
+    The mean spectrum is scaled to the counts within ``reach`` channels, the nearest two on each
+    side left out. A peak or an edge that it lacks raises the neighbours too, and with them what
+    is expected: a line at least 3.5 channels wide is no spike.
+    """
+    mean = reference.mean
+    first, last = max(i - reference.reach, 0), min(i + reference.reach + 1, x.size)
+    own, expected = np.float32(0.0), np.float32(0.0)
+    for j in range(first, i - 2):
+        own += x[j]
+        expected += mean[j]
+    for j in range(i + 3, last):
+        own += x[j]
+        expected += mean[j]
+    if not expected > 0.0 or not mean[i] > 0.0:
+        return False, False
+    noise = reference.noise
+    ratio = mean[i] / expected
+    level = ratio * (max(own, np.float32(0.0)) + noise)
+    variance = noise * level * (1.0 + ratio) + reference.doubt[i] * level * level
+    most = limit(level, variance, sigmas, table)
+    telling = reference.doubt[i] * level < noise
+    if x[i] < most:
+        return False, telling
+    scale = level / mean[i]
+    sigma = math.sqrt(noise * (level + noise))
+    line = min(_excess(x, reference, scale, i - 2), _excess(x, reference, scale, i + 2))
+    left, right = 0.0, 0.0
+    for k in range(3, 6):
+        left += _excess(x, reference, scale, i - k)
+        right += _excess(x, reference, scale, i + k)
+    step = max(left, right) / 3.0
+    beside = max(3.0 * (line - sigma), 2.0 * (step - 0.9 * sigma))
+    return x[i] - max(beside, 0.0) >= most, telling
+
+
+@jit
+def noise_factor(x: NDArray[np.float32]) -> float:
+    """How much the noise exceeds Poisson's (variance ratio, at least 1).
+
+    The median over blocks of squared second differences over counts: neither a spike nor a
+    sharp line, which fills few blocks, moves it.
+    """
+    size = 2 * _BLOCK
+    blocks = (x.size - 2) // size
+    ratios = np.ones(max(blocks, 1))
+    for b in range(blocks):
+        rough, counts = np.float32(0.0), np.float32(0.0)
+        part = x[b * size : b * size + size + 2]
+        for i in range(size):
+            bend = part[i] - np.float32(2.0) * part[i + 1] + part[i + 2]
+            rough += bend * bend
+            counts += part[i + 1]
+        # A second difference of independent noise has six times its variance.
+        ratios[b] = rough / (6.0 * max(counts, np.float32(1.0)))
+    ratio = float(np.median(ratios))
+    return ratio if ratio > _NOISY else 1.0
+
+
+@jit
+def beyond_neighbours(
+    x: NDArray[np.float32], i: int, sigmas: Any, table: NDArray[np.float32], noise: float
+) -> int:
+    """Half-width of the spike at channel ``i``: 1 (one channel), 2 (up to three), 0 for none.
+
+    Needs four channels on each side. Where the channels around show no structure, their mean
+    is what is expected, that of sixteen on each side if it is the same. Where they do, the
+    channel must stand above the mean of six and above a cubic through the nearest four (more
+    noise, but it follows a peak), by 0.8 of the threshold and a quarter of the steps beside it.
+    If a neighbour sticks out too, or a cubic that leaves out the nearest two is exceeded by
+    far, the spike is wide.
+    """
+    near = 0.5 * (x[i - 1] + x[i + 1])
+    mid = 0.5 * (x[i - 2] + x[i + 2])
+    far = 0.5 * (x[i - 3] + x[i + 3])
+    last = 0.5 * (x[i - 4] + x[i + 4])
+    six = max((mid + far + last) / 3.0, 0.0)
+    level, share = six + noise / 6.0, 1.0 / 6.0
+    reach = min(_WIDE, i, x.size - 1 - i)
+    wide_sum = 0.0
+    for k in range(2, reach + 1):
+        wide_sum += x[i - k] + x[i + k]
+    wide_mean = max(wide_sum / (2.0 * (reach - 1)), 0.0)
+    if abs(six - wide_mean) < 2.5 * math.sqrt(noise * (wide_mean + noise) / 6.0):
+        share = 1.0 / (2.0 * (reach - 1))
+        level = wide_mean + noise * share
+    most = limit(level, noise * level * (1.0 + share), sigmas, table)
+    if x[i] < most:
+        return 0
+    wide = max(x[i - 1], x[i + 1]) >= most
+    uneven = 0.0
+    for j in range(1, 5):
+        uneven = max(uneven, abs(x[i - j] - level), abs(x[i + j] - level))
+    if uneven < _EVEN_SIGMAS * math.sqrt(noise * (level + noise)):
+        return 1
+    shoulder = min(x[i - 1], x[i + 1]) - level
+    if shoulder > 0.2 * (x[i] - level) and shoulder > 2.0 * math.sqrt(noise * (level + noise)):
+        return 0
+    cubic = (4.0 * near - mid) / 3.0
+    steps = abs(x[i - 1] - x[i - 2]) + abs(x[i + 1] - x[i + 2])
+    variance = max(six, cubic) * noise
+    if x[i] - cubic > 0.8 * sigmas * math.sqrt(variance * 1.94 + 0.25) + 0.25 * steps:
+        return 2 if wide else 1
+    if x[i] < x[i - 1] or x[i] < x[i + 1]:
+        return 0
+    cubic = 1.8 * mid - 0.8 * far
+    steps = abs(x[i - 2] - x[i - 3]) + abs(x[i + 2] - x[i + 3])
+    variance = max(six, cubic) * noise
+    return 2 if x[i] - cubic > 2.0 * sigmas * math.sqrt(variance * 1.94 + 0.25) + steps else 0
+
+
+@jit
+def _note(channel: int, channels: NDArray[np.int32], found: int) -> int:
+    """Add a channel to the rising list; channels already passed are in it."""
+    if found < channels.size and (found == 0 or channel > channels[found - 1]):
+        channels[found] = channel
+        return found + 1
+    return found
+
+
+@jit
+def _find_beside_reference(
+    x: NDArray[np.float32],
+    sigmas: Any,
+    table: NDArray[np.float32],
+    reference: Reference,
+    channels: NDArray[np.int32],
+) -> int:
+    found = 0
+    row_noise = 0.0
+    one = np.float32(1.0)
+    least = np.float32((_SCREEN * sigmas) ** 2 * reference.noise)
+    for start in range(0, x.size, _BLOCK):
+        part = x[start : start + _BLOCK]
+        mean = reference.mean[start : start + _BLOCK]
+        own, expected = one, np.float32(0.0)
+        for i in range(part.size):
+            own += part[i]
+            expected += mean[i]
+        if not expected > 0.0:
+            continue
+        scale = max(own, one) / expected
+        over = np.float32(0.0)
+        for i in range(part.size):
+            level = scale * mean[i]
+            above = part[i] - level
+            over += max(above * abs(above) - least * (level + one), np.float32(0.0))
+        if not over > 0.0:
+            continue
+        for i in range(start, start + part.size):
+            level = scale * reference.mean[i]
+            above = x[i] - level
+            if above * abs(above) <= least * (level + one):
+                continue
+            spike, telling = beyond_reference(x, i, sigmas, table, reference)
+            if spike:
+                # Beside a high channel a lower one may have passed unseen.
+                for j in range(max(i - 1, 0), min(i + 2, x.size)):
+                    if j == i or beyond_reference(x, j, sigmas, table, reference)[0]:
+                        found = _note(j, channels, found)
+            elif not telling and 4 <= i < x.size - 4:
+                if row_noise == 0.0:
+                    row_noise = max(noise_factor(x), reference.noise)
+                width = beyond_neighbours(x, i, sigmas, table, row_noise)
+                for j in range(i - width + 1, i + width):
+                    found = _note(j, channels, found)
+    return found
+
+
+@jit
+def _find_beside_neighbours(
+    x: NDArray[np.float32], sigmas: Any, table: NDArray[np.float32], channels: NDArray[np.int32]
+) -> int:
+    found = 0
+    noise = 0.0
+    quarter, one = np.float32(0.25), np.float32(1.0)
+    least = np.float32((_SCREEN * sigmas) ** 2)
+    for start in range(4, x.size - 4, _BLOCK):
+        stop = min(start + _BLOCK, x.size - 4)
+        # A sum, not a count, and a slice each: then it is done in vector registers.
+        a, b, c = x[start - 3 : stop - 3], x[start - 2 : stop - 2], x[start:stop]
+        d, e = x[start + 2 : stop + 2], x[start + 3 : stop + 3]
+        over = np.float32(0.0)
+        for i in range(stop - start):
+            level = quarter * (a[i] + b[i] + d[i] + e[i])
+            above = c[i] - level
+            over += max(above * abs(above) - least * (level + one), np.float32(0.0))
+        if not over > 0.0:
+            continue
+        for i in range(start, stop):
+            level = quarter * (x[i - 3] + x[i - 2] + x[i + 2] + x[i + 3])
+            above = x[i] - level
+            if above * abs(above) <= least * (level + one):
+                continue
+            if beyond_neighbours(x, i, sigmas, table, 1.0) == 0:
+                continue
+            if noise == 0.0:
+                noise = noise_factor(x)
+            width = beyond_neighbours(x, i, sigmas, table, noise)
+            for j in range(i - width + 1, i + width):
+                found = _note(j, channels, found)
+    return found
+
+
+@jit
+def repair_spikes_row(
+    x: NDArray[np.float32],
+    sigmas: Any,
+    table: NDArray[np.float32],
+    reference: Reference,
+    channels: NDArray[np.int32],
+) -> int:
+    """Bridge the spikes of ``x``; returns how many channels that are.
+
+    Which ones goes into ``channels`` (sorted). ``table`` is ``poisson_limits(sigmas)``.
+    Without a reference none is looked for within four channels of the ends.
+    """
+    if reference.mean.size == x.size:
+        found = _find_beside_reference(x, sigmas, table, reference, channels)
+    else:
+        found = _find_beside_neighbours(x, sigmas, table, channels)
+    bridge_list(x, channels, found)
+    return found
