@@ -27,7 +27,7 @@ from msgspec import Meta
 from live_eels.assemble import AssembleSettings
 from live_eels.cluster import ClusterSettings
 from live_eels.decompose import DecomposeSettings
-from live_eels.preprocess import PreprocessSettings
+from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.sources.dectris import DectrisSettings
 from live_eels.sources.karabo import KaraboSettings
 

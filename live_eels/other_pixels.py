@@ -1,51 +1,116 @@
 """What preprocessing remembers of the pixels it has seen, where settings look beyond one.
 
-Lives here: sums over pixels, and where each edge stood. Learns while the scan runs; what is
-made of it at the end does not depend on the order in which pixels came.
+Lives here: the typical spectrum, and where each edge stood. Learns while the scan runs.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from live_eels.kernels import neighbours, prepare
-from live_eels.spectra import Chunk
+from live_eels.kernels import neighbours, prepare, spikes
+from live_eels.kernels.correct import Correction, bridge_list
 
-_LOOKED_AT = 1024  # pixels, evenly over the scan, whose mean spectrum shows bad channels
+_LOOKED_AT = 1024  # pixels, evenly over the scan, that stand for all
+_FIRST = 64  # and so many at its beginning, so that the first rows have something to go by
+_FIRST_LOOK = 8  # pixels; then whenever they have doubled
 _EDGE_WIDTH_EV = 3.0  # an onset is about that wide
+_SCALE_COUNTS = 400.0  # counts on each side that say how bright a pixel is
+_LEAST_REACH = 8  # channels on each side, at any counts
+_SMOOTH = 8  # channels on each side over which a mean spectrum of few counts is smoothed
 
 
-class Sums:
-    """Sums over pixels that settings which look beyond one spectrum need."""
+class Typical:
+    """The spectrum one may expect of a pixel, and how far pixels depart from it.
+
+    Fixed pixels stand for all. When their number has doubled it is time to ``look``: chunks
+    are cut there (``before_look``), so that what a pixel is compared with depends on the
+    pixels before it and not on the chunk it came in.
+
+    Attributes
+    ----------
+    total
+        Counts summed over the pixels looked at, dark and gain corrected, float64 ``(channel,)``.
+    looked_at
+        How many those are.
+    reference
+        What spikes are told by; none until 16 pixels were looked at.
+    """
 
     def __init__(self, pixels: int, channels: int) -> None:
         self._every = max(pixels // _LOOKED_AT, 1)
-        self._next_look = 8
-        self._sums: NDArray[np.float64] | None = None
-        self.total = np.zeros(channels)
+        self._next_look = _FIRST_LOOK
+        self._sums = np.zeros((6, channels))
+        self._compared = 0
         self.looked_at = 0
+        self.reference = spikes.NO_REFERENCE
+        self._mean = spikes.NO_REFERENCE  # also where it is too early to judge by it
 
-    def add(self, chunk: Chunk) -> bool:
-        """Add the chosen pixels of a chunk; True when it is time to look again."""
-        chosen = np.asarray(chunk.pixels) % self._every == 0
-        counts = chunk.counts[chosen] if not chosen.all() else chunk.counts
-        if len(counts) == 0:
-            return False
-        part = counts.sum(axis=0, dtype=np.float64)
-        if np.isfinite(part).all():
-            self.total += part
-            self.looked_at += len(counts)
-        if self.looked_at < self._next_look:
-            return False
-        self._next_look = 2 * self.looked_at
-        return True
+    @property
+    def total(self) -> NDArray[np.float64]:
+        """Counts summed over the pixels looked at."""
+        return self._sums[spikes.TOTAL]
 
-    def fit_sums(self, pixels: int) -> NDArray[np.float64]:
-        """Fit-window sums of every pixel of the scan seen so far, ``(scan pixels, 2)``."""
-        if self._sums is None:
-            self._sums = np.zeros((pixels, 2))
-        return self._sums
+    @property
+    def due(self) -> bool:
+        """Whether it is time to look."""
+        return self.looked_at >= self._next_look
+
+    def before_look(self, pixels: NDArray[np.int64]) -> int:
+        """How many of the next pixels come before it is time to look."""
+        chosen = np.flatnonzero(self._chosen(pixels))
+        missing = self._next_look - self.looked_at
+        return len(pixels) if len(chosen) < missing else int(chosen[missing - 1]) + 1
+
+    def _chosen(self, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return (pixels % self._every == 0) | (pixels < _FIRST)
+
+    def add(self, pixels: NDArray[np.int64], counts: NDArray[Any], correction: Correction) -> None:
+        """Take in the chosen ones of these pixels; ``counts`` raw ``(pixel, channel)``."""
+        chosen = self._chosen(pixels)
+        if chosen.any():
+            rows = counts if chosen.all() else counts[chosen]
+            used = spikes.compare_rows(rows, correction, self._mean, self._sums)
+            self.looked_at += used
+            self._compared += used if self._mean.mean.size else 0
+
+    def look(self, bad: NDArray[np.int32]) -> None:
+        """Make the reference of the pixels so far; channels ``bad`` are bridged in it.
+
+        The largest count of each channel is left out, and the largest distance: those may be
+        spikes. Where neighbouring channels of the mean differ no more than noise makes them,
+        they are averaged.
+        """
+        n = self.looked_at
+        self._next_look = max(2 * n, _FIRST_LOOK)
+        if n < _FIRST_LOOK:
+            return
+        sums = self._sums
+        mean = ((sums[spikes.TOTAL] - sums[spikes.LARGEST]) / (n - 1)).astype(np.float32)
+        bridge_list(mean, bad, len(bad))
+        mean = np.maximum(mean, 0.0)
+        around = sliding_window_view(np.pad(mean, _SMOOTH, mode="reflect"), 2 * _SMOOTH + 1)
+        local = around.mean(axis=1, dtype=np.float64)
+        even = around.var(axis=1, dtype=np.float64) < 1.6 * local / n
+        mean = np.where(even, local, mean).astype(np.float32)
+        doubt = np.where(even, 1.0 / (2 * _SMOOTH + 1), 1.0) / np.maximum(n * mean, 1.0)
+        noise = 1.0
+        if self._compared:
+            variance, weight = sums[spikes.VARIANCE], sums[spikes.WEIGHT]
+            seen = variance > 0
+            if seen.any():
+                noise = float(np.median(sums[spikes.SQUARES, seen] / variance[seen]))
+                noise = noise if noise > spikes.NOISY else 1.0
+            more = sums[spikes.SQUARES] - sums[spikes.LARGEST_SQUARE] - noise * variance
+            doubt += np.maximum(more, 0.0) / np.maximum(weight, 1e-9)
+        level = max(float(np.median(mean)), 1e-3)
+        reach = round(min(max(_SCALE_COUNTS / level, _LEAST_REACH), mean.size))
+        self._mean = spikes.Reference(mean, doubt.astype(np.float32), noise, reach)
+        if self._compared >= _FIRST_LOOK:
+            self.reference = self._mean
 
 
 class EdgeTracks:

@@ -23,7 +23,8 @@ from live_eels.decompose import DecomposeSettings, StreamingPCA
 from live_eels.kernels.align import variance_kept
 from live_eels.loadings import PixelLoadings
 from live_eels.model_card import ModelError
-from live_eels.preprocess import Preprocessor, PreprocessSettings
+from live_eels.preprocess import Preprocessor
+from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.spectra import (
     QUALITY_FLAGS,
     Chunk,
@@ -251,7 +252,7 @@ class Pipeline:
         if learn:
             self._follow_order(chunk.pixels)
         with self._timed("preprocess"):
-            prepared = self.preprocessor.process(chunk)
+            prepared = self.preprocessor.process(chunk, learn=learn)
         spectra = np.ascontiguousarray(prepared.counts[:, self.window])
         if learn:
             self._learn(spectra)
@@ -448,8 +449,10 @@ class Pipeline:
         learnt_better = self.preprocessor.freeze()
         if learnt_better or self._out_of_order:
             self._begin_learning()
+            self.preprocessor.begin_again()
             for chunk in chunks(SETTLE_PIXELS):
                 self.learn(chunk)
+            self.preprocessor.freeze()
         if self._block:
             self._learn_block()
         self.pca.finish()

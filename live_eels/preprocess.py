@@ -1,115 +1,36 @@
 """Raw chunks to spectra one can compare: corrected, aligned, background fitted.
 
-Lives here: what the user sets, the windows it means on this scan's axis, and the order of
-steps. The loops are in ``kernels/``. Knows nothing of what becomes of the spectra.
+Lives here: the order of steps. What the user sets is in ``preprocess_settings``, where that
+lies on a scan's axis in ``placement``, the loops are in ``kernels/``. Knows nothing of what
+becomes of the spectra.
 
-What a pixel becomes depends on its own counts alone, except where the settings ask for more:
-channels *found* to be bad, drift tracked from edges, and locally averaged backgrounds look at
-other pixels. These learn while the scan runs; ``freeze`` settles them once every pixel was
-seen, from all pixels in scan order, and a second pass over the recording then gives what an
-offline pass gives, however the stream was cut. ``settled`` says whether it would change
-anything.
+What a pixel becomes depends on its own counts, except for spikes, which are told by the mean
+spectrum of pixels before it, and where the settings ask for more: channels *found* to be bad,
+drift tracked from edges, and locally averaged backgrounds look at other pixels. These learn
+while the scan runs; ``freeze`` settles them once every pixel was seen, and a second pass over
+the recording then gives what an offline pass gives, however the stream was cut.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Any
 
-import msgspec
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 
 from live_eels import edges, placement
 from live_eels.kernels import background as bg
-from live_eels.kernels import deconvolve, neighbours, prepare
+from live_eels.kernels import deconvolve, neighbours, prepare, spikes
 from live_eels.kernels.align import variance_kept
 from live_eels.kernels.bad_channels import find_bad_channels
 from live_eels.kernels.correct import Correction
 from live_eels.kernels.windows import elastic_counts
-from live_eels.other_pixels import EdgeTracks, Sums
+from live_eels.other_pixels import EdgeTracks, Typical
+from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.spectra import Chunk, EnergyAxis, Prepared, Scan, Signal, WindowError
 
-Window = tuple[float, float]
-BackgroundName = Literal["auto", "power_law", "power_law_log_log", "exponential", "none"]
-
 _LEAST_LOOKED_AT = 8  # pixels whose sum may show a bad channel
-
-
-class PreprocessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to do to each spectrum before anything is read from it.
-
-    Parameters
-    ----------
-    edges
-        Edges the specimen has, such as ``["Mn L", "Fe L"]``: they set the windows below.
-        Empty: Mn and Fe if the axis holds them, else the first often-mapped edge it holds.
-    window_ev
-        The energies that are analysed; None: from 10 eV before the first edge to 50 eV after
-        the onset of the last, or the whole axis where no edge is known.
-    background_ev
-        Where the background is fitted; None: before the first edge.
-    background
-        ``power_law`` and ``exponential`` are fitted by Poisson likelihood (every count
-        weighs what it should, also at one count per channel); ``power_law_log_log`` is the
-        classic straight line in logarithms. ``auto`` is ``power_law`` where the axis leaves
-        room for a fit, else ``none``.
-    background_pixels
-        Local background averaging: the slope comes from all pixels within this distance
-        (the amplitude stays the pixel's own). 0: every pixel for itself.
-    align
-        ``zlp``: zero-loss peak to 0 eV, from the low loss (or the core loss if it holds
-        0 eV). ``edge``: drift tracked from the edges themselves. ``auto``: ``zlp`` if there
-        is one, else ``none``.
-    align_edges
-        Edges that ``align = "edge"`` follows; empty: those of ``edges``.
-    drift_pixels
-        Over how many pixels in scan order ``edge`` takes its median; 0: one row, at least 33.
-    max_shift_ev
-        A zero-loss peak or edge farther than this from where it belongs is not believed.
-    core_offset_ev
-        Added to every energy of the core-loss axis: a calibration error of the spectrometer
-        that the zero-loss peak cannot show.
-    spikes_sigma
-        A channel this many standard deviations above its surroundings is an X-ray; 0: leave
-        all in.
-    dead_channels
-        Core-loss channels known to be bad; bridged from their neighbours.
-    find_bad_channels
-        Also bridge channels that stick out of, or drop from, the mean spectrum.
-    deconvolve
-        ``fourier_ratio``: plural scattering is taken out of the background-subtracted window
-        with the low loss of the same pixel.
-    resolution_ev
-        Full width of the Gaussian that deconvolution keeps as resolution; None: that of the
-        pixel's own zero-loss peak.
-    saturation_counts
-        Raw counts at which the detector saturates; None: the top of its integer type.
-    least_zlp_counts
-        A zero-loss peak with fewer counts is none.
-    least_window_counts
-        A spectrum with fewer counts in the window is flagged ``few_counts``.
-    """
-
-    edges: tuple[str, ...] = ()
-    window_ev: Window | None = None
-    background_ev: Window | None = None
-    background: BackgroundName = "auto"
-    background_pixels: Annotated[int, Meta(ge=0, le=16)] = 0
-    align: Literal["auto", "zlp", "edge", "none"] = "auto"
-    align_edges: tuple[str, ...] = ()
-    drift_pixels: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
-    max_shift_ev: Annotated[float, Meta(gt=0, le=1000)] = 20.0
-    core_offset_ev: float = 0.0
-    spikes_sigma: Annotated[float, Meta(ge=0, le=100)] = 5.2
-    dead_channels: tuple[int, ...] = ()
-    find_bad_channels: bool = True
-    deconvolve: Literal["none", "fourier_ratio"] = "none"
-    resolution_ev: Annotated[float, Meta(gt=0, le=100)] | None = None
-    saturation_counts: Annotated[float, Meta(gt=0)] | None = None
-    least_zlp_counts: Annotated[float, Meta(ge=1)] = 30.0
-    least_window_counts: Annotated[float, Meta(ge=0)] = 20.0
 
 
 class Preprocessor:
@@ -166,8 +87,9 @@ class Preprocessor:
                 power_law=settings.background != "exponential",
             )
         self._fit = self._make_fit()
-        self._core = self._correction(core, settings.spikes_sigma)
-        self._low = self._correction(low, 0.0) if low is not None else None
+        self._core = self._correction(core)
+        self._low = self._correction(low) if low is not None else None
+        self._rare = spikes.threshold(settings.spikes_sigma)
         self._zlp = placement.zlp_source(settings.align, core, low)
         self.low_axis = low.axis if low is not None else None
         if self._zlp == "core":
@@ -175,9 +97,11 @@ class Preprocessor:
         if settings.deconvolve != "none" and self.low_axis is None:
             raise WindowError("deconvolution needs a low-loss signal; this scan has none")
         self._given_bad = self._core.bad
-        self._learn = Sums(scan.pixels, core.axis.size)
+        self._typical = Typical(scan.pixels, core.axis.size)
+        self._fit_sums = np.zeros((scan.pixels if settings.background_pixels else 0, 2))
         self._tracks = self._edge_tracks(known) if settings.align == "edge" else None
-        self._frozen = False
+        self._learns = True
+        self._settled = False
         self._changed = False
 
     @property
@@ -196,7 +120,7 @@ class Preprocessor:
             method, energies, channels, self.window, logarithmic=name != "exponential"
         )
 
-    def _correction(self, signal: Signal, sigmas: float) -> Correction:
+    def _correction(self, signal: Signal) -> Correction:
         size = signal.axis.size
         gain = np.ones(size, np.float32) if signal.gain is None else signal.gain
         dark = np.zeros(size, np.float32) if signal.dark is None else signal.dark
@@ -219,7 +143,6 @@ class Preprocessor:
             (1.0 / np.where(bad, 1, gain)).astype(np.float32),
             np.float32(top),
             np.flatnonzero(bad).astype(np.int32),
-            np.float32(sigmas),
         )
 
     def _edge_tracks(self, known: tuple[edges.Edge, ...]) -> EdgeTracks:
@@ -246,34 +169,39 @@ class Preprocessor:
         Locally averaged backgrounds need that twice: once to gather what the neighbours have
         now, once to use it.
         """
-        self._look_for_bad_channels()
+        self._look()
         again = self._changed or self._tracks is not None or self.settings.background_pixels > 0
         if self._tracks is not None:
             self._tracks.settle()
-        self._frozen = True
+        self._learns, self._settled = False, True
         return again
 
-    def _look_for_bad_channels(self) -> None:
-        """From the sum over a fixed choice of pixels, so that order and chunks do not matter."""
-        learnt = self._learn
-        if not self.settings.find_bad_channels or learnt.looked_at < _LEAST_LOOKED_AT:
-            return
-        total = (learnt.total - learnt.looked_at * self._core.dark) * self._core.scale
-        bad = find_bad_channels(total, self._given_bad)
-        if not np.array_equal(bad, self._core.bad):
-            self._changed = True
-            self._core = self._core._replace(bad=bad)
+    def begin_again(self) -> None:
+        """Forget what a spectrum typically is, to learn it in another order; after ``freeze``."""
+        self._typical = Typical(self.scan.pixels, self.scan.core.axis.size)
+        self._learns = True
 
-    def process(self, chunk: Chunk) -> Prepared:
-        """Correct, align and background-subtract the spectra of ``chunk``."""
-        n = len(chunk.pixels)
-        flags = np.zeros(n, np.uint8)
+    def _look(self) -> None:
+        """Look for bad channels until ``freeze``, and make what spikes are told by."""
+        typical = self._typical
+        wanted = self.settings.find_bad_channels and not self._settled
+        if wanted and typical.looked_at >= _LEAST_LOOKED_AT:
+            bad = find_bad_channels(typical.total, self._given_bad)
+            if not np.array_equal(bad, self._core.bad):
+                self._changed = True
+                self._core = self._core._replace(bad=bad)
+        typical.look(self._core.bad)
+
+    def process(self, chunk: Chunk, *, learn: bool = True) -> Prepared:
+        """Correct, align and background-subtract the spectra of ``chunk``.
+
+        ``learn`` False: pixels that were seen before, which teach nothing new.
+        """
+        flags = np.zeros(len(chunk.pixels), np.uint8)
         if chunk.summed is not None:
             chunk = self._as_of_one_visit(chunk, flags)
-        if not self._frozen and self._learn.add(chunk):
-            self._look_for_bad_channels()
         low, shift_ev, width_ev = self._prepare_low(chunk, flags)
-        counts, spikes = self._prepare_core(chunk, shift_ev, flags)
+        counts, found = self._prepare_core(chunk, shift_ev, flags, learn=learn and self._learns)
         signal, background, quality = self._subtract(chunk.pixels, counts, flags)
         quality /= variance_kept(shift_ev / np.float32(self.axis.dispersion_ev))
         if self._zlp == "core":
@@ -294,7 +222,7 @@ class Preprocessor:
             low_axis=self.low_axis if low is not None else None,
             zlp_width_ev=width_ev,
             fit_quality=quality,
-            spikes=spikes,
+            spikes=found,
         )
 
     def _as_of_one_visit(self, chunk: Chunk, flags: NDArray[np.uint8]) -> Chunk:
@@ -357,25 +285,34 @@ class Preprocessor:
         return aligned, shift * np.float32(axis.dispersion_ev), width
 
     def _prepare_core(
-        self, chunk: Chunk, shift_ev: NDArray[np.float32], flags: NDArray[np.uint8]
+        self, chunk: Chunk, shift_ev: NDArray[np.float32], flags: NDArray[np.uint8], *, learn: bool
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Aligned core loss and its spikes; ``shift_ev`` is filled when edges are followed."""
-        n = len(chunk.pixels)
-        per_ev = np.float32(1.0 / self.axis.dispersion_ev)
+        n, pixels, raw = len(chunk.pixels), np.asarray(chunk.pixels), _plain(chunk.counts)
+        shift = shift_ev * np.float32(1.0 / self.axis.dispersion_ev)
         counts = np.empty((n, self.axis.size), np.float32)
         found = np.zeros(n, np.int32)
-        channels = np.zeros((n, prepare.MOST_SPIKES), np.int32)
-        raw, correction = _plain(chunk.counts), _for(chunk, self._core)
-        prepare.prepare_core(raw, correction, shift_ev * per_ev, counts, found, channels, flags)
+        channels = np.zeros((n, spikes.MOST_SPIKES), np.int32)
+        start = 0
+        while start < n:
+            stop = start + self._typical.before_look(pixels[start:]) if learn else n
+            part = slice(start, stop)
+            prepare.prepare_core(
+                raw[part], _for(chunk, self._core), self._rare, self._typical.reference, shift[part],
+                counts[part], found[part], channels[part], flags[part],
+            )  # fmt: skip
+            if learn:
+                self._typical.add(pixels[part], raw[part], self._core)
+                if self._typical.due:
+                    self._look()
+            start = stop
         if self._tracks is not None:
-            shift_ev[:] = self._tracks.shift_ev(chunk.pixels, counts, learn=not self._frozen)
+            shift_ev[:] = self._tracks.shift_ev(chunk.pixels, counts, learn=not self._settled)
             moved = np.empty_like(counts)
-            prepare.shift_rows(counts, shift_ev * per_ev, moved)
+            prepare.shift_rows(counts, shift_ev / np.float32(self.axis.dispersion_ev), moved)
             counts = moved
-        rows = np.repeat(np.arange(n), found)
-        columns = channels[np.arange(prepare.MOST_SPIKES) < found[:, None]]
-        spikes = np.column_stack([np.asarray(chunk.pixels)[rows], columns]).astype(np.int64)
-        return counts, spikes
+        columns = channels[np.arange(spikes.MOST_SPIKES) < found[:, None]]
+        return counts, np.column_stack([np.repeat(pixels, found), columns]).astype(np.int64)
 
     def _subtract(
         self, pixels: NDArray[np.int64], counts: NDArray[np.float32], flags: NDArray[np.uint8]
@@ -388,12 +325,11 @@ class Preprocessor:
         radius = self.settings.background_pixels
         if radius > 0 and self._fit.method == bg.POISSON:
             given = np.empty((n, 2))
-            sums = self._learn.fit_sums(self.scan.pixels)
             own = np.empty((n, 2))
             prepare.sum_fit(counts, self._fit, own)
-            sums[pixels] = own
+            self._fit_sums[pixels] = own
             row = self.scan.shape[-1] if self.scan.shape else 1
-            neighbours.local_slopes(sums, pixels, row, radius, self._fit, given)
+            neighbours.local_slopes(self._fit_sums, pixels, row, radius, self._fit, given)
         prepare.subtract(
             counts,
             self._fit,

@@ -23,7 +23,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from live_eels.cluster import ClusterSettings, OnlineKMeans
 from live_eels.decompose import DecomposeSettings, StreamingPCA
 from live_eels.io.recording import Recording
-from live_eels.preprocess import Preprocessor, PreprocessSettings
+from live_eels.preprocess import Preprocessor
+from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.spectra import Curve, MapSnapshot, MapSpec, Scan
 
 METHODS: tuple[str, ...] = ("ward", "hdbscan", "nmf", "ica")
@@ -194,7 +195,9 @@ class _Passes:
         """Learn the final basis; once more where preprocessing has learnt better meanwhile."""
         pca = self._learnt(settings, seed)
         if self._preprocessor.freeze():
+            self._preprocessor.begin_again()
             pca = self._learnt(settings, seed)
+            self._preprocessor.freeze()
         pca.finish()
         return pca
 

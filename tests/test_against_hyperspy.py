@@ -16,7 +16,8 @@ from live_eels.simulators.scene import load_scene
 
 from live_eels import analyses, edges
 from live_eels.analyses.cross_sections import between_barn, effective_angle, per_ev_barn
-from live_eels.preprocess import Preprocessor, PreprocessSettings
+from live_eels.preprocess import Preprocessor
+from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.spectra import Chunk, EnergyAxis, NavigationAxis, Scan, Signal, Spectra
 
 with warnings.catch_warnings():

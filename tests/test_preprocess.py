@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from live_eels import edges
-from live_eels.preprocess import Preprocessor, PreprocessSettings
+from live_eels.preprocess import Preprocessor
+from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.spectra import (
     QUALITY_FLAGS,
     Chunk,
@@ -154,6 +155,38 @@ def test_spikes_are_repaired_counted_and_listed():
     kept = left.process(Chunk(scan, np.arange(320), core, low))
     assert kept.counts[3, 40:60].max() > 1000
     assert not (kept.flags & 1).any()
+
+
+@pytest.mark.parametrize(("level", "kind"), [(2.0, "flat"), (50.0, "edge"), (1e5, "line")])
+@pytest.mark.parametrize("size", [7, 1000])
+def test_ten_sigma_spikes_of_a_scan_are_listed_and_nothing_else(level, kind, size):
+    """Twenty lines two channels wide too, of which the first pixels know nothing at first."""
+    axis = EnergyAxis(600.0, 0.5, 512)
+    expected = np.full(512, level)
+    steep = np.arange(512)
+    if kind == "edge":
+        expected *= (axis.energies_ev / 856) ** -3 + 1.5 / (1 + np.exp(700 - axis.energies_ev))
+    elif kind == "line":
+        beside = np.arange(512)[:, None] - np.linspace(12.3, 498.1, 20)
+        expected *= 1 + 4 * np.exp(-0.5 * (beside * 2.355 / 2) ** 2).sum(axis=1)
+        steep = np.flatnonzero(expected > 1.2 * level)
+    rng = np.random.default_rng(3)
+    n = 1600
+    scan = Scan("s", (NavigationAxis("x", n),), (Signal("core", axis, "u4"),))
+    expected = expected * rng.uniform(0.7, 1.3, (n, 1))  # the specimen is not even
+    core = rng.poisson(expected).astype("u4")
+    hit, at = np.arange(0, n, 4), rng.choice(steep, n // 4)
+    core[hit, at] += np.ceil(10 * np.sqrt(expected[hit, at])).astype("u4")
+    preprocessor = Preprocessor(scan, PreprocessSettings(align="none", background="none"))
+    for _ in range(2):
+        done = [preprocessor.process(chunk) for chunk in chunks(scan, core, None, size)]
+        preprocessor.freeze()
+    listed = {tuple(row) for prepared in done for row in prepared.spikes.tolist()}
+    put = set(zip(hit.tolist(), at.tolist(), strict=True))
+    assert len(put & listed) >= 0.985 * len(put)
+    assert len(listed - put) <= 4  # of 0.8 million channels, and beside the spikes
+    counted = sum(int((prepared.flags & 1).sum()) for prepared in done)
+    assert counted == len({pixel for pixel, _ in listed})
 
 
 def test_dark_gain_and_dead_channels_are_corrected():

@@ -14,7 +14,7 @@ from live_eels.cli.files import process
 from live_eels.decompose import DecomposeSettings
 from live_eels.io.recorder import Recorder
 from live_eels.io.recording import Recording
-from live_eels.preprocess import PreprocessSettings
+from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.refine import METHODS, RefineError, refine
 from live_eels.spectra import Chunk, EnergyAxis, MapSpec, NavigationAxis, Scan, Signal
 from spectrum_images import phantom

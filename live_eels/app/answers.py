@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from live_eels import control
 from live_eels.app.session import Session
 from live_eels.io.viewer import SpectrumAnswer
-from live_eels.preprocess import Preprocessor, PreprocessSettings
+from live_eels.preprocess import Preprocessor
+from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.spectra import Chunk, EnergyAxis, WindowError
 
 MAX_PIXELS = 4096

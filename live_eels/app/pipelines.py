@@ -22,7 +22,7 @@ from live_eels.classify import Classifier
 from live_eels.config import Config
 from live_eels.model_card import Card, ModelError, read_card
 from live_eels.pipeline import Pipeline
-from live_eels.preprocess import PreprocessSettings
+from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.spectra import (
     Chunk,
     EnergyAxis,

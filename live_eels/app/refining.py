@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from live_eels.cluster import ClusterSettings
 from live_eels.decompose import DecomposeSettings
 from live_eels.io.reader import open_recording
-from live_eels.preprocess import PreprocessSettings
+from live_eels.preprocess_settings import PreprocessSettings
 
 if TYPE_CHECKING:
     from live_eels.refine import Refined

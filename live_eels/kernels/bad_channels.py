@@ -13,6 +13,9 @@ MOST_BAD = 64
 """More channels than that are not faults of single channels."""
 
 _SIGMAS = 8.0
+_HOT_BEND = 0.08  # of its height beside a bridged hot channel; a line 1.5 channels wide has more
+_MOST_HOT = 2  # side by side; more are the top of a line
+_DEAD_BEND = 0.3  # no line looks like a dead channel, but its shoulders do
 _SHARE = 0.3  # a real feature between two channels changes less than this; a fault, more
 
 
@@ -31,7 +34,9 @@ def find_bad_channels(total: NDArray[np.float64], known: NDArray[np.int32]) -> N
     Each channel is predicted three ways: by a cubic through the second and third channels on
     both sides, and from either side alone. One that departs from all three, beyond noise,
     beyond 30 % and beyond the gentler of the steps beside it, is bad; those are bridged and
-    the rest looked at again. Three ways, because beside a hot channel some of them fail.
+    the rest looked at again. Three ways, because beside a hot channel some of them fail. What
+    bends beside them when they are bridged is the shoulder of a line, down to a full width of
+    1.5 channels; no hot channel has one.
     """
     x = np.array(total, dtype=np.float64)
     bad = set(known.tolist())
@@ -39,6 +44,7 @@ def find_bad_channels(total: NDArray[np.float64], known: NDArray[np.int32]) -> N
         _bridge(x, channel, bad)
     while len(bad) - known.size <= MOST_BAD:
         found = set(np.flatnonzero(_departure(x) > 0).tolist()) - bad
+        found = _faults(x, found, bad)
         if not found:
             return np.array(sorted(bad), dtype=np.int32)
         bad |= found
@@ -67,6 +73,33 @@ def _departure(x: NDArray[np.float64]) -> NDArray[np.float64]:
     departure = np.asarray(np.abs(x - expected).min(axis=0) / needed - 1.0)
     departure[:2] = departure[-2:] = -1.0
     return departure
+
+
+def _faults(x: NDArray[np.float64], found: set[int], bad: set[int]) -> set[int]:
+    """Those of the channels ``found`` without which their surroundings are smooth.
+
+    A sharp line departs channel by channel, too, but leaves its shoulders.
+    """
+    smooth = x.copy()
+    for channel in sorted(found):
+        _bridge(smooth, channel, found | bad)
+    bend = np.zeros_like(x)
+    bend[1:-1] = np.abs(smooth[:-2] - 2 * smooth[1:-1] + smooth[2:])
+    channels = np.array(sorted(found), dtype=np.intp)
+    faults: set[int] = set()
+    for run in np.split(channels, np.flatnonzero(np.diff(channels) > 1) + 1):
+        if not run.size:
+            continue
+        around = slice(max(int(run[0]) - 1, 0), int(run[-1]) + 2)
+        heights = x[run] - smooth[run]
+        height = float(heights[np.abs(heights).argmin()])
+        if height > 0 and run.size > _MOST_HOT:
+            continue
+        share = _HOT_BEND if height > 0 else _DEAD_BEND
+        noise = 5.0 * np.sqrt(6.0 * max(float(smooth[around].max()), 1.0))
+        if bend[around].max() <= share * abs(height) + noise:
+            faults |= set(run.tolist())
+    return faults
 
 
 def _bridge(x: NDArray[np.float64], channel: int, bad: set[int]) -> None:

@@ -16,14 +16,8 @@ from numpy.typing import NDArray
 from live_eels.kernels import jit
 from live_eels.kernels.align import edge_position_row, find_zlp_row, shift_row
 from live_eels.kernels.background import Fit, chi_square_row, fill_row, fit_row, fit_sums
-from live_eels.kernels.correct import (
-    MOST_SPIKES,
-    Correction,
-    bridge_list,
-    correct_row,
-    repair_nan_row,
-    repair_spikes_row,
-)
+from live_eels.kernels.correct import Correction, bridge_list, correct_row, repair_nan_row
+from live_eels.kernels.spikes import Reference, Threshold, repair_spikes_row
 
 SPIKES, SATURATED, NO_ZLP, NO_BACKGROUND, FEW_COUNTS = 1, 2, 4, 8, 16
 """Bits of the quality flags, as ``spectra.QUALITY_FLAGS`` names them."""
@@ -70,6 +64,8 @@ def prepare_low(
 def prepare_core(
     raw: NDArray[Any],
     correction: Correction,
+    rare: Threshold,
+    reference: Reference,
     shift: NDArray[np.float32],
     aligned: NDArray[np.float32],
     spikes: NDArray[np.int32],
@@ -78,8 +74,9 @@ def prepare_core(
 ) -> None:
     """Correct core-loss rows, repair spikes, move each up by ``shift (pixel,)`` channels.
 
+    ``rare.sigmas`` 0 looks for no spikes.
     ``aligned (pixel, channel)``; ``spikes (pixel,)`` how many channels were repaired and
-    ``spike_channels (pixel, MOST_SPIKES)`` which; bits are added to ``flags``.
+    ``spike_channels (pixel, spike)`` which; bits are added to ``flags``.
     """
     for p in range(raw.shape[0]):
         row = np.empty(raw.shape[1], np.float32)
@@ -90,8 +87,8 @@ def prepare_core(
             flag |= 1
         bridge_list(row, correction.bad, correction.bad.size)
         spikes[p] = 0
-        if correction.sigmas > 0:
-            spikes[p] = repair_spikes_row(row, correction.sigmas, spike_channels[p])
+        if rare.sigmas > 0:
+            spikes[p] = repair_spikes_row(row, rare, reference, spike_channels[p])
             if spikes[p] > 0:
                 flag |= 1
         shift_row(row, shift[p], aligned[p])
@@ -186,7 +183,6 @@ def subtract(
 
 __all__ = [
     "FEW_COUNTS",
-    "MOST_SPIKES",
     "NO_BACKGROUND",
     "NO_ZLP",
     "SATURATED",

@@ -17,18 +17,29 @@ from numpy.typing import NDArray
 from scipy.special import gammainc, ndtr
 
 from live_eels.kernels import jit
-from live_eels.kernels.correct import Correction, bridge_list, correct_row, repair_nan_row
+from live_eels.kernels.correct import Correction, bridge_list, correct_row
 
 MOST_SPIKES = 48
 """Spike channels repaired in one spectrum; more than that is not X-rays but bad data."""
+
+NOISY = 1.1
+"""A variance more than so many times Poisson's is the detector's own noise."""
 
 _BLOCK = 32
 _SCREEN = 0.75  # of the threshold: what is below is not looked at twice
 _STEPS = 16  # of the table of limits, per unit of the square root of counts
 _TABLE = 512
 _EVEN_SIGMAS = 3.0  # neighbours within that of their mean show no structure
+_NEAR = 8  # channels on each side that must not be strange to the mean spectrum
+_STRANGE = 3.0  # so many times the squared distance that noise gives them
 _WIDE = 16  # channels on each side that say the level where nothing has structure
-_NOISY = 1.1  # a variance so many times Poisson's is the detector's own noise
+
+
+class Threshold(NamedTuple):
+    """How rarely counting noise may pass for a spike: see ``threshold``."""
+
+    sigmas: Any
+    limits: NDArray[np.float32]
 
 
 class Reference(NamedTuple):
@@ -49,11 +60,12 @@ class Reference(NamedTuple):
 NO_REFERENCE = Reference(np.zeros(0, np.float32), np.zeros(0, np.float32), 1.0, 8)
 
 
-def poisson_limits(sigmas: float) -> NDArray[np.float32]:
-    """Counts reached by chance as rarely as a Gaussian reaches ``sigmas``, less the mean.
+def threshold(sigmas: float) -> Threshold:
+    """Counts reached by chance as rarely as a Gaussian reaches ``sigmas``.
 
-    float32 ``(step,)`` at means ``(step / 16)**2``: solves P(n >= limit) = Phi(-sigmas), with
-    the regularised gamma function between whole numbers.
+    ``limits`` float32 ``(step,)`` are those counts less the mean, at means of
+    ``(step / 16)**2``: they solve P(n >= mean + limit) = Phi(-sigmas), with the regularised
+    gamma function between whole numbers.
     """
     mean = (np.arange(_TABLE) / _STEPS) ** 2
     mean[0] = 1e-4
@@ -63,12 +75,12 @@ def poisson_limits(sigmas: float) -> NDArray[np.float32]:
         middle = 0.5 * (low + high)
         rarer = gammainc(np.maximum(middle, 1e-9), mean) < chance
         low, high = np.where(rarer, low, middle), np.where(rarer, middle, high)
-    return np.asarray(high - mean, dtype=np.float32)
+    return Threshold(np.float32(sigmas), np.asarray(high - mean, dtype=np.float32))
 
 
 @jit
-def limit(mean: float, variance: float, sigmas: Any, table: NDArray[np.float32]) -> float:
-    """The count that noise of this ``mean`` and ``variance`` reaches by chance, see ``table``.
+def limit(mean: float, variance: float, rare: Threshold) -> float:
+    """The count that noise of this ``mean`` and ``variance`` reaches by chance.
 
     Counts of more than Poisson's variance (an uncertain mean, a noisy detector) are taken as
     a multiple of Poisson counts.
@@ -77,10 +89,11 @@ def limit(mean: float, variance: float, sigmas: Any, table: NDArray[np.float32])
     at = mean / fano
     root = math.sqrt(at) * _STEPS
     step = int(root)
+    table = rare.limits
     if step + 1 < table.size:
         above = table[step] + (root - step) * (table[step + 1] - table[step])
-    else:  # Cornish-Fisher; within 0.01 counts here
-        above = sigmas * math.sqrt(at) + (sigmas * sigmas - 1.0) / 6.0
+    else:  # Cornish-Fisher's expansion; the table ends where it is near enough
+        above = rare.sigmas * math.sqrt(at) + (rare.sigmas * rare.sigmas - 1.0) / 6.0
     return fano * (at + above)
 
 
@@ -93,14 +106,25 @@ def _excess(x: NDArray[np.float32], reference: Reference, scale: float, i: int) 
 
 
 @jit
+def _strangeness(x: NDArray[np.float32], reference: Reference, scale: float, i: int) -> float:
+    """Squared distance from what is expected, in variances."""
+    if i < 0 or i >= x.size:
+        return 1.0
+    level = scale * reference.mean[i]
+    variance = reference.noise * (level + 1.0) + reference.doubt[i] * level * level
+    return (x[i] - level) * (x[i] - level) / variance
+
+
+@jit
 def beyond_reference(
-    x: NDArray[np.float32], i: int, sigmas: Any, table: NDArray[np.float32], reference: Reference
+    x: NDArray[np.float32], i: int, rare: Threshold, reference: Reference
 ) -> tuple[bool, bool]:
     """Whether channel ``i`` exceeds what the mean spectrum expects; whether that says much.
 
     The mean spectrum is scaled to the counts within ``reach`` channels, the nearest two on each
     side left out. A peak or an edge that it lacks raises the neighbours too, and with them what
-    is expected: a line at least 3.5 channels wide is no spike.
+    is expected: a Gaussian line 3.3 channels wide is three times the geometric mean of what is two
+    channels beside it. Where the neighbours are strange to the mean spectrum it says nothing.
     """
     mean = reference.mean
     first, last = max(i - reference.reach, 0), min(i + reference.reach + 1, x.size)
@@ -117,19 +141,25 @@ def beyond_reference(
     ratio = mean[i] / expected
     level = ratio * (max(own, np.float32(0.0)) + noise)
     variance = noise * level * (1.0 + ratio) + reference.doubt[i] * level * level
-    most = limit(level, variance, sigmas, table)
+    most = limit(level, variance, rare)
     telling = reference.doubt[i] * level < noise
     if x[i] < most:
         return False, telling
     scale = level / mean[i]
     sigma = math.sqrt(noise * (level + noise))
-    line = min(_excess(x, reference, scale, i - 2), _excess(x, reference, scale, i + 2))
-    left, right = 0.0, 0.0
-    for k in range(3, 6):
-        left += _excess(x, reference, scale, i - k)
-        right += _excess(x, reference, scale, i + k)
-    step = max(left, right) / 3.0
-    beside = max(3.0 * (line - sigma), 2.0 * (step - 0.9 * sigma))
+    strange, left, right = 0.0, 0.0, 0.0
+    for k in range(3, _NEAR + 1):
+        strange += _strangeness(x, reference, scale, i - k)
+        strange += _strangeness(x, reference, scale, i + k)
+        if k < 6:
+            left += _excess(x, reference, scale, i - k)
+            right += _excess(x, reference, scale, i + k)
+    if strange > _STRANGE * 2.0 * (_NEAR - 2):
+        return False, False
+    before = max(_excess(x, reference, scale, i - 2) - sigma, 0.0)
+    after = max(_excess(x, reference, scale, i + 2) - sigma, 0.0)
+    step = max(left, right) / 3.0 - 0.9 * sigma
+    beside = max(3.0 * math.sqrt(before * after), 2.0 * step)
     return x[i] - max(beside, 0.0) >= most, telling
 
 
@@ -153,13 +183,11 @@ def noise_factor(x: NDArray[np.float32]) -> float:
         # A second difference of independent noise has six times its variance.
         ratios[b] = rough / (6.0 * max(counts, np.float32(1.0)))
     ratio = float(np.median(ratios))
-    return ratio if ratio > _NOISY else 1.0
+    return ratio if ratio > NOISY else 1.0
 
 
 @jit
-def beyond_neighbours(
-    x: NDArray[np.float32], i: int, sigmas: Any, table: NDArray[np.float32], noise: float
-) -> int:
+def beyond_neighbours(x: NDArray[np.float32], i: int, rare: Threshold, noise: float) -> int:
     """Half-width of the spike at channel ``i``: 1 (one channel), 2 (up to three), 0 for none.
 
     Needs four channels on each side. Where the channels around show no structure, their mean
@@ -183,29 +211,31 @@ def beyond_neighbours(
     if abs(six - wide_mean) < 2.5 * math.sqrt(noise * (wide_mean + noise) / 6.0):
         share = 1.0 / (2.0 * (reach - 1))
         level = wide_mean + noise * share
-    most = limit(level, noise * level * (1.0 + share), sigmas, table)
+    sigma = math.sqrt(noise * (level + noise))
+    most = limit(level, noise * level * (1.0 + share), rare)
+    most += max(1.2 * (mid - last - sigma), 0.0)  # the top of a line that noise nearly hides
     if x[i] < most:
         return 0
     wide = max(x[i - 1], x[i + 1]) >= most
     uneven = 0.0
     for j in range(1, 5):
         uneven = max(uneven, abs(x[i - j] - level), abs(x[i + j] - level))
-    if uneven < _EVEN_SIGMAS * math.sqrt(noise * (level + noise)):
+    if uneven < _EVEN_SIGMAS * sigma:
         return 1
     shoulder = min(x[i - 1], x[i + 1]) - level
-    if shoulder > 0.2 * (x[i] - level) and shoulder > 2.0 * math.sqrt(noise * (level + noise)):
+    if shoulder > 0.2 * (x[i] - level) and shoulder > 2.0 * sigma:
         return 0
     cubic = (4.0 * near - mid) / 3.0
     steps = abs(x[i - 1] - x[i - 2]) + abs(x[i + 1] - x[i + 2])
     variance = max(six, cubic) * noise
-    if x[i] - cubic > 0.8 * sigmas * math.sqrt(variance * 1.94 + 0.25) + 0.25 * steps:
+    if x[i] - cubic > 0.8 * rare.sigmas * math.sqrt(variance * 1.94 + 0.25) + 0.25 * steps:
         return 2 if wide else 1
     if x[i] < x[i - 1] or x[i] < x[i + 1]:
         return 0
     cubic = 1.8 * mid - 0.8 * far
     steps = abs(x[i - 2] - x[i - 3]) + abs(x[i + 2] - x[i + 3])
     variance = max(six, cubic) * noise
-    return 2 if x[i] - cubic > 2.0 * sigmas * math.sqrt(variance * 1.94 + 0.25) + steps else 0
+    return 2 if x[i] - cubic > 2.0 * rare.sigmas * math.sqrt(variance * 1.94 + 0.25) + steps else 0
 
 
 @jit
@@ -220,15 +250,14 @@ def _note(channel: int, channels: NDArray[np.int32], found: int) -> int:
 @jit
 def _find_beside_reference(
     x: NDArray[np.float32],
-    sigmas: Any,
-    table: NDArray[np.float32],
+    rare: Threshold,
     reference: Reference,
     channels: NDArray[np.int32],
 ) -> int:
     found = 0
     row_noise = 0.0
     one = np.float32(1.0)
-    least = np.float32((_SCREEN * sigmas) ** 2 * reference.noise)
+    least = np.float32((_SCREEN * rare.sigmas) ** 2 * reference.noise)
     for start in range(0, x.size, _BLOCK):
         part = x[start : start + _BLOCK]
         mean = reference.mean[start : start + _BLOCK]
@@ -251,16 +280,16 @@ def _find_beside_reference(
             above = x[i] - level
             if above * abs(above) <= least * (level + one):
                 continue
-            spike, telling = beyond_reference(x, i, sigmas, table, reference)
+            spike, telling = beyond_reference(x, i, rare, reference)
             if spike:
                 # Beside a high channel a lower one may have passed unseen.
                 for j in range(max(i - 1, 0), min(i + 2, x.size)):
-                    if j == i or beyond_reference(x, j, sigmas, table, reference)[0]:
+                    if j == i or beyond_reference(x, j, rare, reference)[0]:
                         found = _note(j, channels, found)
             elif not telling and 4 <= i < x.size - 4:
                 if row_noise == 0.0:
                     row_noise = max(noise_factor(x), reference.noise)
-                width = beyond_neighbours(x, i, sigmas, table, row_noise)
+                width = beyond_neighbours(x, i, rare, row_noise)
                 for j in range(i - width + 1, i + width):
                     found = _note(j, channels, found)
     return found
@@ -268,12 +297,12 @@ def _find_beside_reference(
 
 @jit
 def _find_beside_neighbours(
-    x: NDArray[np.float32], sigmas: Any, table: NDArray[np.float32], channels: NDArray[np.int32]
+    x: NDArray[np.float32], rare: Threshold, channels: NDArray[np.int32]
 ) -> int:
     found = 0
     noise = 0.0
     quarter, one = np.float32(0.25), np.float32(1.0)
-    least = np.float32((_SCREEN * sigmas) ** 2)
+    least = np.float32((_SCREEN * rare.sigmas) ** 2)
     for start in range(4, x.size - 4, _BLOCK):
         stop = min(start + _BLOCK, x.size - 4)
         # A sum, not a count, and a slice each: then it is done in vector registers.
@@ -291,11 +320,11 @@ def _find_beside_neighbours(
             above = x[i] - level
             if above * abs(above) <= least * (level + one):
                 continue
-            if beyond_neighbours(x, i, sigmas, table, 1.0) == 0:
+            if beyond_neighbours(x, i, rare, 1.0) == 0:
                 continue
             if noise == 0.0:
                 noise = noise_factor(x)
-            width = beyond_neighbours(x, i, sigmas, table, noise)
+            width = beyond_neighbours(x, i, rare, noise)
             for j in range(i - width + 1, i + width):
                 found = _note(j, channels, found)
     return found
@@ -304,19 +333,68 @@ def _find_beside_neighbours(
 @jit
 def repair_spikes_row(
     x: NDArray[np.float32],
-    sigmas: Any,
-    table: NDArray[np.float32],
+    rare: Threshold,
     reference: Reference,
     channels: NDArray[np.int32],
 ) -> int:
     """Bridge the spikes of ``x``; returns how many channels that are.
 
-    Which ones goes into ``channels`` (sorted). ``table`` is ``poisson_limits(sigmas)``.
-    Without a reference none is looked for within four channels of the ends.
+    Which ones goes into ``channels`` (sorted). Without a reference none is looked for within
+    four channels of the ends.
     """
     if reference.mean.size == x.size:
-        found = _find_beside_reference(x, sigmas, table, reference, channels)
+        found = _find_beside_reference(x, rare, reference, channels)
     else:
-        found = _find_beside_neighbours(x, sigmas, table, channels)
+        found = _find_beside_neighbours(x, rare, channels)
     bridge_list(x, channels, found)
     return found
+
+
+TOTAL, LARGEST, SQUARES, LARGEST_SQUARE, VARIANCE, WEIGHT = range(6)
+"""Rows of what ``compare_rows`` sums."""
+
+
+@jit
+def compare_rows(
+    raw: NDArray[Any], correction: Correction, reference: Reference, sums: NDArray[np.float64]
+) -> int:
+    """Add up what spectra hold and how far they are from their expectation.
+
+    ``sums (6, channel)``: corrected counts and their largest; squared distances from the
+    reference, scaled to the spectrum as ``beyond_reference`` does, and their largest; the
+    variance that counting alone gives them; the squares of the expectation. Spectra with
+    channels that are no numbers are left out; returns how many were not.
+    """
+    used = 0
+    size = raw.shape[1]
+    row = np.empty(size, np.float32)
+    own, expected = np.zeros(size + 1), np.zeros(size + 1)
+    mean, reach = reference.mean, reference.reach
+    for i in range(mean.size):
+        expected[i + 1] = expected[i] + mean[i]
+    for p in range(raw.shape[0]):
+        correct_row(raw[p], correction.dark, correction.scale, correction.top, row)
+        if not math.isfinite(np.sum(row)):
+            continue
+        used += 1
+        for i in range(size):
+            sums[TOTAL, i] += row[i]
+        bridge_list(row, correction.bad, correction.bad.size)
+        for i in range(size):
+            sums[LARGEST, i] = max(sums[LARGEST, i], row[i])
+            own[i + 1] = own[i] + row[i]
+        for i in range(mean.size):
+            first, last = max(i - reach, 0), min(i + reach + 1, size)
+            left, right = max(i - 2, first), min(i + 3, last)
+            around = expected[last] - expected[first] - expected[right] + expected[left]
+            counts = own[last] - own[first] - own[right] + own[left]
+            if not around > 0.0:
+                continue
+            ratio = mean[i] / around
+            level = ratio * max(counts, 0.0)
+            square = (row[i] - level) * (row[i] - level)
+            sums[SQUARES, i] += square
+            sums[LARGEST_SQUARE, i] = max(sums[LARGEST_SQUARE, i], square)
+            sums[VARIANCE, i] += level * (1.0 + ratio)
+            sums[WEIGHT, i] += level * level
+    return used

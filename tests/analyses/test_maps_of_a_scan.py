@@ -8,7 +8,8 @@ import pytest
 
 from live_eels import analyses
 from live_eels.analyses.references import LibraryError, read, shipped
-from live_eels.preprocess import Preprocessor, PreprocessSettings
+from live_eels.preprocess import Preprocessor
+from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.spectra import (
     Chunk,
     EnergyAxis,

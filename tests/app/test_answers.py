@@ -15,7 +15,7 @@ from live_eels.app import answers
 from live_eels.app.answers import spectrum_answer, spectrum_from, spectrum_reply
 from live_eels.app.session import Session
 from live_eels.io.recorder import Recorder
-from live_eels.preprocess import PreprocessSettings
+from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.spectra import Chunk, EnergyAxis
 
 

@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from live_eels import analyses
-from live_eels.kernels import deconvolve, prepare
+from live_eels.kernels import deconvolve, prepare, spikes
 from live_eels.kernels.correct import Correction
-from live_eels.preprocess import Preprocessor, PreprocessSettings
+from live_eels.preprocess import Preprocessor
+from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.spectra import Chunk, EnergyAxis, NavigationAxis, Scan, Signal
 
 CORE, LOW = EnergyAxis(500.0, 0.25, 2048), EnergyAxis(-30.0, 0.25, 1024)
@@ -68,23 +69,27 @@ def ours() -> dict[str, float]:
     single = Chunk(Scan("c", scan.navigation, scan.signals[:1]), pixels, core)
     alone = Preprocessor(single.scan)
 
-    def correction(channels: int, sigmas: float) -> Correction:
+    def correction(channels: int) -> Correction:
         one = np.ones(channels, np.float32)
-        return Correction(0 * one, one, np.float32(65535), np.zeros(0, np.int32),
-                          np.float32(sigmas))  # fmt: skip
+        return Correction(0 * one, one, np.float32(65535), np.zeros(0, np.int32))
 
+    everything.process(chunk)  # from now on it knows the scan's mean spectrum
+    none, rare = spikes.threshold(0.0), spikes.threshold(4.85)
+    known = everything._typical.reference
     out, shift = np.empty(core.shape, np.float32), np.full(n, 0.37, np.float32)
-    found, where = np.zeros(n, np.int32), np.zeros((n, prepare.MOST_SPIKES), np.int32)
+    found, where = np.zeros(n, np.int32), np.zeros((n, spikes.MOST_SPIKES), np.int32)
     flags = np.zeros(n, np.uint8)
     aligned, moved, width = np.empty(low.shape, np.float32), shift.copy(), shift.copy()
 
     def align() -> None:
-        prepare.prepare_low(low, correction(1024, 0), (40, 200), 120.0, 30.0, aligned, moved,
+        prepare.prepare_low(low, correction(1024), (40, 200), 120.0, 30.0, aligned, moved,
                             width, flags)  # fmt: skip
-        prepare.prepare_core(core, correction(size, 0), moved, out, found, where, flags)
+        prepare.prepare_core(core, correction(size), none, spikes.NO_REFERENCE, moved, out, found,
+                             where, flags)  # fmt: skip
 
-    def spikes() -> None:
-        prepare.prepare_core(core, correction(size, 5.2), 0 * shift, out, found, where, flags)
+    def remove_spikes() -> None:
+        prepare.prepare_core(core, correction(size), rare, known, 0 * shift, out, found, where,
+                             flags)  # fmt: skip
 
     prepared = everything.process(chunk)
     signal, background = np.empty_like(prepared.signal), np.empty_like(prepared.background)
@@ -102,7 +107,7 @@ def ours() -> dict[str, float]:
 
     rates = {
         "alignment (low and core loss)": rate(align, n),
-        "spikes": rate(spikes, n),
+        "spikes": rate(remove_spikes, n),
         "background (power law)": rate(subtract, n),
         "deconvolution (Fourier-ratio)": rate(ratio, n),
         "all of it, core loss alone": rate(lambda: alone.process(single), n),

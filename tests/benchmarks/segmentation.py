@@ -26,7 +26,7 @@ from live_eels.simulators.scene import load_scene
 from live_eels.cluster import ClusterSettings
 from live_eels.decompose import DecomposeSettings, StreamingPCA
 from live_eels.pipeline import Pipeline
-from live_eels.preprocess import PreprocessSettings
+from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.spectra import Chunk, Spectra
 from spectrum_images import angle_deg, keenan_kotula, phantom
 

@@ -38,7 +38,7 @@ from live_eels.cluster import ClusterSettings
 from live_eels.decompose import DecomposeSettings
 from live_eels.maps import MapBoard
 from live_eels.pipeline import Pipeline
-from live_eels.preprocess import PreprocessSettings
+from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.spectra import Chunk, EnergyAxis, NavigationAxis, Scan, Signal
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

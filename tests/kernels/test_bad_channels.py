@@ -30,5 +30,17 @@ def test_hot_and_dead_channels_are_found_and_their_neighbours_are_not(channels, 
     np.testing.assert_array_equal(find_bad_channels(x, NONE), channels)
 
 
+@pytest.mark.parametrize("width", [1.5, 2.0, 3.0, 4.0])
+@pytest.mark.parametrize("height", [1, 4, 20])
+def test_a_sharp_line_is_no_hot_channel(width, height):
+    """Wherever it lies between channels; one beside a hot channel is left, too."""
+    for offset in np.linspace(0, 1, 11):
+        line = np.exp(-0.5 * ((np.arange(600) - 200 - offset) * 2.355 / width) ** 2)
+        x = np.random.default_rng(3).poisson(1e6 * (1 + height * line)).astype(float)
+        assert find_bad_channels(x, NONE).size == 0
+        x[400] *= 3
+        assert find_bad_channels(x, NONE).tolist() == [400]
+
+
 def test_known_ones_are_kept():
     np.testing.assert_array_equal(find_bad_channels(total(), np.array([7, 9], np.int32)), [7, 9])

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from live_eels.kernels import prepare
+from live_eels.kernels import prepare, spikes
 from live_eels.kernels.correct import Correction
 from reference import align as plain_align
 from reference import correct as plain_correct
+from reference import spikes as plain_spikes
 
 
 @pytest.mark.parametrize("dtype", ["u2", "f4"])
@@ -19,16 +20,20 @@ def test_core_rows_equal_the_plain_chain(dtype, n):
     bad = np.array([7, 8, 250], np.int32)
     shift = rng.uniform(-4, 4, n).astype(np.float32)
     out = np.empty((n, 300), np.float32)
-    found, where = np.zeros(n, np.int32), np.zeros((n, prepare.MOST_SPIKES), np.int32)
+    found, where = np.zeros(n, np.int32), np.zeros((n, spikes.MOST_SPIKES), np.int32)
     flags = np.zeros(n, np.uint8)
-    correction = Correction(dark, scale, np.float32(1e9), bad, np.float32(5.2))
-    prepare.prepare_core(raw, correction, shift, out, found, where, flags)
+    correction = Correction(dark, scale, np.float32(1e9), bad)
+    prepare.prepare_core(
+        raw, correction, spikes.threshold(5.2), spikes.NO_REFERENCE, shift, out, found, where, flags
+    )
     for k in range(n):
         x, _ = plain_correct.correct_row(raw[k], dark, scale, 1e9)
-        x, spikes = plain_correct.repair_spikes_row(plain_correct.bridge_list(x, bad), 5.2)
-        np.testing.assert_array_equal(where[k, : found[k]], spikes)
+        x = plain_correct.bridge_list(x, bad)
+        expected = plain_spikes.find(x, 5.2)
+        x = plain_correct.bridge_list(x, expected)
+        np.testing.assert_array_equal(where[k, : found[k]], expected)
         np.testing.assert_allclose(out[k], plain_align.shift_row(x, shift[k]), atol=0.05)
-        assert bool(flags[k] & prepare.SPIKES) == bool(len(spikes))
+        assert bool(flags[k] & prepare.SPIKES) == bool(len(expected))
 
 
 def test_low_rows_equal_the_plain_chain():
@@ -38,7 +43,7 @@ def test_low_rows_equal_the_plain_chain():
     raw = rng.poisson(3000 * np.exp(-0.5 * ((at - centres[:, None]) / 3) ** 2)).astype(np.uint16)
     raw[3] = 0
     correction = Correction(
-        np.zeros(300, "f4"), np.ones(300, "f4"), np.float32(65535), np.zeros(0, "i4"), np.float32(0)
+        np.zeros(300, "f4"), np.ones(300, "f4"), np.float32(65535), np.zeros(0, "i4")
     )
     out, shift = np.empty((40, 300), np.float32), np.empty(40, np.float32)
     width, flags = np.empty(40, np.float32), np.zeros(40, np.uint8)
