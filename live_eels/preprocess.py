@@ -298,8 +298,8 @@ class Preprocessor:
             stop = start + self._typical.before_look(pixels[start:]) if learn else n
             part = slice(start, stop)
             prepare.prepare_core(
-                raw[part], _for(chunk, self._core), self._rare, self._typical.reference, shift[part],
-                counts[part], found[part], channels[part], flags[part],
+                raw[part], _for(chunk, self._core), self._rare, self._typical.reference,
+                shift[part], counts[part], found[part], channels[part], flags[part],
             )  # fmt: skip
             if learn:
                 self._typical.add(pixels[part], raw[part], self._core)
