@@ -52,7 +52,8 @@ class Typical:
     @property
     def total(self) -> NDArray[np.float64]:
         """Counts summed over the pixels looked at."""
-        return self._sums[spikes.TOTAL]
+        total: NDArray[np.float64] = self._sums[spikes.TOTAL]
+        return total
 
     @property
     def due(self) -> bool:
@@ -66,7 +67,7 @@ class Typical:
         return len(pixels) if len(chosen) < missing else int(chosen[missing - 1]) + 1
 
     def _chosen(self, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return (pixels % self._every == 0) | (pixels < _FIRST)
+        return np.asarray((pixels % self._every == 0) | (pixels < _FIRST), np.bool_)
 
     def add(self, pixels: NDArray[np.int64], counts: NDArray[Any], correction: Correction) -> None:
         """Take in the chosen ones of these pixels; ``counts`` raw ``(pixel, channel)``."""

@@ -94,7 +94,7 @@ def limit(mean: float, variance: float, rare: Threshold) -> float:
         above = table[step] + (root - step) * (table[step + 1] - table[step])
     else:  # Cornish-Fisher's expansion; the table ends where it is near enough
         above = rare.sigmas * math.sqrt(at) + (rare.sigmas * rare.sigmas - 1.0) / 6.0
-    return fano * (at + above)
+    return float(fano * (at + above))
 
 
 @jit
@@ -102,7 +102,7 @@ def _excess(x: NDArray[np.float32], reference: Reference, scale: float, i: int) 
     """Counts above those expected; an unknown channel beyond the ends has none."""
     if i < 0 or i >= x.size:
         return 0.0
-    return x[i] - scale * reference.mean[i]
+    return float(x[i] - scale * reference.mean[i])
 
 
 @jit
@@ -112,7 +112,7 @@ def _strangeness(x: NDArray[np.float32], reference: Reference, scale: float, i: 
         return 1.0
     level = scale * reference.mean[i]
     variance = reference.noise * (level + 1.0) + reference.doubt[i] * level * level
-    return (x[i] - level) * (x[i] - level) / variance
+    return float((x[i] - level) * (x[i] - level) / variance)
 
 
 @jit
