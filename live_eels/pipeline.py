@@ -253,7 +253,7 @@ class Pipeline:
             self._follow_order(chunk.pixels)
         with self._timed("preprocess"):
             prepared = self.preprocessor.process(chunk, learn=learn)
-        spectra = np.ascontiguousarray(prepared.counts[:, self.window])
+        spectra = np.ascontiguousarray(_spectra(prepared)[:, self.window])
         if learn:
             self._learn(spectra)
             self.spikes_found += 0 if prepared.spikes is None else len(prepared.spikes)
@@ -289,7 +289,7 @@ class Pipeline:
         self._follow_order(chunk.pixels)
         with self._timed("preprocess"):
             prepared = self.preprocessor.process(chunk)
-        self._learn(np.ascontiguousarray(prepared.counts[:, self.window]))
+        self._learn(np.ascontiguousarray(_spectra(prepared)[:, self.window]))
         self.spikes_found += 0 if prepared.spikes is None else len(prepared.spikes)
         self.spectra_done += len(chunk.pixels)
 
@@ -347,7 +347,7 @@ class Pipeline:
             return {}
         source, axis = self._label_source()
         if source == "raw":
-            labels = self.classifier.predict(prepared.counts, self.axis)
+            labels = self.classifier.predict(_spectra(prepared), self.axis)
         else:
             n = self.components
             use = loadings[:, :n]
@@ -357,7 +357,7 @@ class Pipeline:
             denoised = use @ self.pca.factors[:n]
             noise = None
             if source == "denoised":
-                noise = (prepared.counts[:, self.window] - denoised).std(axis=1)
+                noise = (_spectra(prepared)[:, self.window] - denoised).std(axis=1)
             labels = self.classifier.predict(denoised, axis, noise)
         probability = labels.probability
         maps: Values = {
@@ -491,6 +491,11 @@ def _with_core(chunk: Chunk) -> Chunk:
         None if chunk.summed is None else chunk.summed[seen],
         None if chunk.low_summed is None else chunk.low_summed[seen],
     )
+
+
+def _spectra(prepared: Prepared) -> NDArray[np.float32]:
+    """What learners and labels see: single scattering where that was asked for."""
+    return prepared.counts if prepared.single is None else prepared.single
 
 
 def _quality(prepared: Prepared) -> Values:

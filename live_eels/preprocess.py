@@ -206,8 +206,11 @@ class Preprocessor:
         quality /= variance_kept(shift_ev / np.float32(self.axis.dispersion_ev))
         if self._zlp == "core":
             low = counts
+        single = None
         if self.settings.deconvolve != "none" and low is not None and width_ev is not None:
             signal = self._deconvolved(signal, low, width_ev)
+            single = counts.copy()
+            single[:, self.window] = background + signal
         return Prepared(
             scan=chunk.scan,
             pixels=chunk.pixels,
@@ -223,6 +226,7 @@ class Preprocessor:
             zlp_width_ev=width_ev,
             fit_quality=quality,
             spikes=found,
+            single=single,
         )
 
     def _as_of_one_visit(self, chunk: Chunk, flags: NDArray[np.uint8]) -> Chunk:

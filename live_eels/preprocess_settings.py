@@ -57,7 +57,9 @@ class PreprocessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         Also bridge channels that stick out of, or drop from, the mean spectrum.
     deconvolve
         ``fourier_ratio``: plural scattering is taken out of the background-subtracted window
-        with the low loss of the same pixel.
+        with the low loss of the same pixel. Components, clusters and labels then see the
+        single-scattering edge on its background; analyses, which choose for themselves, do
+        not. A pixel without a zero-loss peak stays as it is.
     resolution_ev
         Full width of the Gaussian that deconvolution keeps as resolution; None: that of the
         pixel's own zero-loss peak.

@@ -187,7 +187,8 @@ class _Passes:
         window = self._preprocessor.window
         for chunk in self.recording.chunks(BLOCK_PIXELS):
             prepared = self._preprocessor.process(chunk)
-            yield chunk.pixels, np.ascontiguousarray(prepared.counts[:, window])
+            spectra = prepared.counts if prepared.single is None else prepared.single
+            yield chunk.pixels, np.ascontiguousarray(spectra[:, window])
             done += len(chunk.pixels)
             self._progress(stage, min(done / total, 1.0))
 

@@ -274,6 +274,8 @@ class Prepared:
         none was fitted: 1 is what counting noise alone gives.
     spikes
         What was repaired as an X-ray: pixel and raw channel of each, int64 ``(spike, 2)``.
+    single
+        ``counts`` with plural scattering taken out of the window; None unless asked for.
     """
 
     scan: Scan
@@ -290,6 +292,7 @@ class Prepared:
     zlp_width_ev: NDArray[np.float32] | None = None
     fit_quality: NDArray[np.float32] | None = None
     spikes: NDArray[np.int64] | None = None
+    single: NDArray[np.float32] | None = None
 
 
 QUALITY_FLAGS: tuple[str, ...] = (

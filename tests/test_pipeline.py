@@ -260,3 +260,20 @@ def test_stage_times_come_from_the_clock_that_was_given():
         pipeline.process(chunk)
     assert pipeline.stage_seconds["preprocess"] == 2
     assert pipeline.spectra_done == scan.pixels
+
+
+def test_where_plural_scattering_is_taken_out_all_stages_see_it():
+    """Components and clusters too: their mean spectrum is that of single scattering."""
+    scan, core, low, _ = two_phase_scan((16, 16))
+    plasmon = 210 * np.exp(-0.5 * ((scan.low.axis.energies_ev - 22) / 5) ** 2)  # t/lambda 0.5
+    low = (low + plasmon).astype(low.dtype)
+    settings = PreprocessSettings(deconvolve="fourier_ratio")
+    plain = settled(scan, core, low, always(64))[1]
+    maps, pipeline = settled(scan, core, low, always(64), preprocess=settings)
+    prepared = pipeline.preprocessor.process(Chunk(scan, np.arange(256), core, low), learn=False)
+    expected = prepared.single[:, pipeline.window].mean(axis=0)
+    np.testing.assert_allclose(pipeline.pca.mean, expected, rtol=0.02)
+    assert np.abs(plain.pca.mean / expected - 1).max() > 0.05
+    other, _ = settled(scan, core, low, always(37), preprocess=settings)
+    for name, values in maps.items():
+        np.testing.assert_array_equal(values, other[name], err_msg=name)

@@ -356,6 +356,19 @@ def test_plural_scattering_is_taken_out_on_request():
     assert single_only["signal"].mean() > 0
 
 
+def test_what_learners_see_is_the_single_scattering_edge_on_its_background():
+    scan, core, low, _ = made(counts=2000.0)
+    settings = PreprocessSettings(deconvolve="fourier_ratio")
+    preprocessor = Preprocessor(scan, settings)
+    prepared = preprocessor.process(Chunk(scan, np.arange(320), core, low))
+    inside = np.zeros(CORE.size, bool)
+    inside[preprocessor.window] = True
+    np.testing.assert_array_equal(prepared.single[:, inside], prepared.background + prepared.signal)
+    np.testing.assert_array_equal(prepared.single[:, ~inside], prepared.counts[:, ~inside])
+    assert np.abs(prepared.single - prepared.counts).max() > 50
+    assert Preprocessor(scan).process(Chunk(scan, np.arange(9), core[:9], low[:9])).single is None
+
+
 def test_a_measured_line_scan(real_spectra):
     """La0.7Sr0.3MnO3, dual EELS: the zero loss reads +3 eV throughout."""
     data = {}

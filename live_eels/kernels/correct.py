@@ -25,6 +25,12 @@ class Correction(NamedTuple):
 
 
 @jit
+def finite(x: float) -> bool:
+    """Whether ``x`` is a number. Not isfinite, whose ``x - x`` re-association may fold."""
+    return abs(x) < math.inf
+
+
+@jit
 def correct_row(
     raw: NDArray[Any],
     dark: NDArray[np.float32],
@@ -78,11 +84,11 @@ def repair_nan_row(x: NDArray[np.float32]) -> int:
     bad = 0
     i = 0
     while i < x.size:
-        if math.isfinite(x[i]):
+        if finite(x[i]):
             i += 1
             continue
         j = i
-        while j + 1 < x.size and not math.isfinite(x[j + 1]):
+        while j + 1 < x.size and not finite(x[j + 1]):
             j += 1
         bad += j - i + 1
         if i == 0 and j == x.size - 1:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import gammainc, ndtr
 
 from live_eels.kernels import jit
-from live_eels.kernels.correct import Correction, bridge_list, correct_row
+from live_eels.kernels.correct import Correction, bridge_list, correct_row, finite
 
 MOST_SPIKES = 48
 """Spike channels repaired in one spectrum; more than that is not X-rays but bad data."""
@@ -374,7 +374,7 @@ def compare_rows(
         expected[i + 1] = expected[i] + mean[i]
     for p in range(raw.shape[0]):
         correct_row(raw[p], correction.dark, correction.scale, correction.top, row)
-        if not math.isfinite(np.sum(row)):
+        if not finite(np.sum(row)):
             continue
         used += 1
         for i in range(size):

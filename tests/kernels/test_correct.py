@@ -46,3 +46,16 @@ def test_channels_that_are_no_numbers_are_bridged():
     nothing = np.full(SIZE, np.nan, np.float32)
     assert correct.repair_nan_row(nothing) == SIZE
     assert (nothing == 0).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("at", [0, 5, 254, 511])
+def test_one_channel_that_is_no_number_is_seen_wherever_it_is(value, at):
+    """Also in a sum, which the compiler may take apart."""
+    x = spectra(50, 1)[0]
+    assert correct.repair_nan_row(x) == 0
+    assert correct.finite(x.sum())
+    x[at] = value
+    assert not correct.finite(x.sum())
+    assert correct.repair_nan_row(x) == 1
+    assert np.isfinite(x).all()
