@@ -264,14 +264,13 @@ class Prepared:
     flags
         Quality bits, uint8 ``(pixel,)``: see ``QUALITY_FLAGS``.
     low, low_axis
-        The corrected low loss with its zero-loss peak at 0 eV, float32 ``(pixel, channel)``,
-        or None where the scan has none.
+        The corrected low loss, zero-loss peak at 0 eV, float32 ``(pixel, channel)``, or None.
     zlp_width_ev
-        Full width of the zero-loss peak at half maximum, float32 ``(pixel,)``, nan where there
-        is no peak; None where no peak is looked for.
+        Full width at half maximum of the zero-loss peak, float32 ``(pixel,)``, nan without one;
+        None where none is looked for.
     fit_quality
         Reduced chi-square of the background in its fit window, float32 ``(pixel,)``, nan where
-        none was fitted: 1 is what counting noise alone gives.
+        none was fitted; counting noise alone gives 1.
     spikes
         What was repaired as an X-ray: pixel and raw channel of each, int64 ``(spike, 2)``.
     single

@@ -374,7 +374,7 @@ def compare_rows(
         expected[i + 1] = expected[i] + mean[i]
     for p in range(raw.shape[0]):
         correct_row(raw[p], correction.dark, correction.scale, correction.top, row)
-        if not finite(np.sum(row)):
+        if not finite(float(np.sum(row))):
             continue
         used += 1
         for i in range(size):
