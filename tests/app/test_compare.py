@@ -27,15 +27,15 @@ def test_labels_are_compared_by_name_on_pure_pixels_alone():
     specs = {"label": MapSpec("label", "label", classes=("Mn2+", "Fe2+", "none"))}
     found = {
         "cluster": f4(5, 5, 3, 3, 0, 0),
-        "label": f4(1, 0, 1, 0, -1, 2),  # right, wrong, wrong, (mixed), rejected none, none
+        "label": f4(1, 1, 1, 0, -1, 2),  # right, right, wrong, (mixed), rejected none, none
         "counts": f4(1, 1, 1, 1, 1, 1),
     }
     given = {"label": MapSpec("label", "label", classes=("Fe2+", "Mn2+", "none"))}
     agreement = compare(MapSnapshot(SCAN, 1, given, found), truth, specs)
     assert agreement.ari == 1.0
     assert (agreement.pure_pixels, agreement.pixels, agreement.missing) == (5, 6, 0)
-    assert agreement.labels == pytest.approx(3 / 5)
-    assert "60.0% of 5 pure" in agreement.text
+    assert agreement.labels == pytest.approx(4 / 5)
+    assert "80.0% of 5 pure" in agreement.text
     found["counts"] = f4(1, 1, 1, 1, np.nan, 1)
     found["cluster"] = f4(0, 0, 0, 0, 0, 0)
     agreement = compare(MapSnapshot(SCAN, 1, given, found), truth, specs)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from live_eels.app.windows import window_map
+from live_eels.app.windows import _power_law_area, window_map
 from live_eels.io.recorder import Recorder
 from live_eels.spectra import Chunk, EnergyAxis, NavigationAxis, Scan, Signal, WindowError
 
@@ -79,3 +79,8 @@ def test_below_zero_loss_the_background_is_a_mean(tmp_path):
 def test_a_window_outside_the_axis_is_refused(tmp_path):
     with pytest.raises(WindowError, match="not inside"):
         window_map(recorded(tmp_path, power_law([2.0])), AXIS, (900, 910), None)
+
+
+def test_the_area_of_one_over_energy_is_a_logarithm():
+    area = _power_law_area(2.0, 6.0, np.array([1.0, 0.0, 2.0]))
+    np.testing.assert_allclose(area, [np.log(3.0), 4.0, 1 / 2 - 1 / 6])

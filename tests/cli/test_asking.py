@@ -80,7 +80,7 @@ def test_status_tells_how_the_engine_is_and_as_json_everything(scanned):
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        (["set_clusters", "5"], "FIELD=VALUE"),
+        (["set_clusters", "5"], "write FIELD=VALUE"),
         (["set_clusters", "k=many"], "set_clusters"),
         (["explode"], "explode"),
         (["record", "on=1"], "bool"),
@@ -99,3 +99,20 @@ def test_values_are_json_or_plain_text(scanned):
     done = CliRunner().invoke(cli, ["send", "record", "on=false", "--endpoint", address])
     assert "not kept" in done.output
     assert engine.keep is False
+
+
+def test_the_page_of_another_machine_asks_where_commands_go(monkeypatch):
+    asked = []
+
+    class Engine:
+        def __init__(self, *addresses):
+            asked.append(addresses)
+            raise LookupError("enough is known")
+
+    monkeypatch.setattr("live_eels.app.remote.RemoteEngine", Engine)
+    for arguments in (["tcp://there:5556"], ["ipc://x", "--control", "ipc://y"]):
+        assert isinstance(CliRunner().invoke(cli, ["view", *arguments]).exception, LookupError)
+    assert asked == [("tcp://there:5556", "tcp://there:5557"), ("ipc://x", "ipc://y")]
+    refused = CliRunner().invoke(cli, ["view", "ipc://x"])
+    assert refused.exit_code == 2
+    assert "--control" in refused.output

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 from click.testing import CliRunner
 
@@ -50,6 +51,9 @@ def test_a_whole_recording_misses_nothing_and_one_cut_off_says_so(tmp_path):
     assert "missing" not in said("info", tmp_path / "a.hspy")
     recorded(tmp_path / "b.hspy", end=None)
     assert "in progress, or cut off" in said("info", tmp_path / "b.hspy")
+    with h5py.File(tmp_path / "b.hspy", "r+") as file:
+        del file["live_eels"]  # a file that somebody else wrote
+    assert "the file does not tell" in said("info", tmp_path / "b.hspy")
 
 
 def test_a_name_that_is_taken_gets_a_number(tmp_path):
