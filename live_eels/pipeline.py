@@ -184,7 +184,7 @@ class Pipeline:
         """Every map of this pipeline as it stands."""
         clusters = tuple(f"cluster {i + 1}" for i in range(len(self.kmeans.centres)))
         specs = [
-            MapSpec("cluster", "label", "", "k-means cluster, -1 where like none", clusters),
+            MapSpec("cluster", "label", "", "k-means cluster", clusters),
             MapSpec("counts", unit="counts", meaning="total counts of the core loss"),
             MapSpec("shift", "signed", "eV", "energy added to align the spectrum"),
             MapSpec("ZLP fwhm", "intensity", "eV", "full width of the zero-loss peak"),
@@ -195,7 +195,7 @@ class Pipeline:
         if self.classifier is not None:
             names = self.classifier.card.names
             specs = [
-                MapSpec("label", "label", "", "oxidation state, -1 where unsure", names),
+                MapSpec("label", "label", "", "oxidation state", names),
                 MapSpec("valence", "intensity", "", "mean valence", limits=(2.0, 4.0)),
                 *specs,
                 MapSpec("confidence", "fraction", "", "probability of the label"),

@@ -92,6 +92,7 @@ class FakeEngine:
         self.version = 0
         self.status_changes: dict[str, Any] = {}
         self.dropped: set[str] = set()
+        self.paths: dict[str, str] = {}
         self.new_scan(shape, passes=passes)
 
     # -- driving it ---------------------------------------------------------------------
@@ -347,9 +348,9 @@ class FakeEngine:
                 "number": i + 1,
                 "shape": list(s.scan.shape),
                 "state": "complete",
-                "path": f"/tmp/{s.scan.id}.hspy",
+                "path": self.paths.get(s.scan.id, ""),
             }
-            for i, s in enumerate(self.past)
+            for i, s in enumerate([*self.past, *([self.newest] if self.newest else [])])
         ]
 
     def snapshot_of(self, scan_id: str) -> MapSnapshot | None:

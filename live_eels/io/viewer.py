@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 import numpy as np
@@ -195,6 +195,7 @@ class Viewer:
         app = web.Application(middlewares=[self._guard], client_max_size=MAX_REQUEST_BYTES)
         app.router.add_get("/ws", self._socket)
         app.router.add_get("/edges.json", self._edges)
+        app.router.add_get("/recording", self._recording)
         if self._metrics_wanted:
             app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/", self._file)
@@ -283,9 +284,24 @@ class Viewer:
             body=edge_table(), headers={**HEADERS, "Content-Type": CONTENT_TYPES[".json"]}
         )
 
-    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+    async def _recording(self, request: web.Request) -> web.StreamResponse:
+        """Hand out the file of a scan of this session, whoever asks from wherever they may look."""
+        self._demand_token(request)
+        wanted = request.query.get("scan", "")
+        history = await self.in_thread(self.engine.history)
+        path = next((Path(s["path"]) for s in history if s["id"] == wanted and s["path"]), None)
+        if path is None or not path.is_file():
+            raise web.HTTPNotFound(text="no recording of such a scan is here\n")
+        disposition = f"attachment; filename*=UTF-8''{quote(path.name)}"
+        headers = {**HEADERS, "Content-Type": "application/x-hdf5"}
+        return web.FileResponse(path, headers={**headers, "Content-Disposition": disposition})
+
+    def _demand_token(self, request: web.Request) -> None:
         if not self.may_look(request.query.get("token", "")):
-            raise web.HTTPForbidden(text="this server needs its token: /metrics?token=...\n")
+            raise web.HTTPForbidden(text="this server needs its token: ?token=...\n")
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        self._demand_token(request)
         text = prometheus.exposition(self.engine.status(), len(self.sessions))
         return web.Response(
             body=text.encode(), headers={**HEADERS, "Content-Type": prometheus.CONTENT_TYPE}

@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
-import aiohttp
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from fake_engine import FakeEngine
 from live_eels.control import StageTime, Status
 from live_eels.io.metrics import COUNTERS, GAUGES, exposition
-from live_eels.io.viewer import Viewer
-
-
-async def fetched(engine: FakeEngine, path: str, **options: Any) -> tuple[int, str, str]:
-    """Status, content type and text of an answer of the page's server."""
-    viewer = Viewer(engine, port=0, token="sesame", **options)
-    url = (await viewer.start()).split("?")[0].replace("0.0.0.0", "127.0.0.1")
-    try:
-        async with aiohttp.ClientSession() as client, client.get(url + path) as reply:
-            return reply.status, reply.headers["Content-Type"], await reply.text()
-    finally:
-        await viewer.stop()
 
 
 def read(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -92,20 +75,3 @@ def test_every_name_is_a_field_and_every_family_says_its_type() -> None:
     families = list(parse(exposition(STATUS)))
     assert all(family.documentation for family in families)
     assert {family.type for family in families} == {"gauge", "counter"}
-
-
-def test_the_page_s_server_has_them_where_it_is_told_to() -> None:
-    engine = FakeEngine((4, 5))
-    engine.advance(7)
-
-    async def go() -> None:
-        status, kind, text = await fetched(engine, "metrics", metrics=True)
-        assert (status, kind.split(";")[0]) == (200, "text/plain")
-        assert read(text)["live_eels_scan_visits", ()] == 7
-        assert (await fetched(engine, "metrics", metrics=False))[0] == 404
-        # open to others than this computer: with the token only
-        assert (await fetched(engine, "metrics", metrics=True, host="0.0.0.0"))[0] == 403
-        told = await fetched(engine, "metrics?token=sesame", metrics=True, host="0.0.0.0")
-        assert told[0] == 200
-
-    asyncio.run(go())

@@ -439,7 +439,7 @@ def test_earlier_scans_can_be_looked_at():
         async with served(engine) as viewer, page(viewer) as visitor:
             header, _ = await visitor.frame()
             assert header["scan"]["title"] == "the second"
-            assert [entry["id"] for entry in header["history"]] == ["scan-1"]
+            assert [entry["id"] for entry in header["history"]] == ["scan-1", "scan-2"]
             header, _ = await visitor.frame(scan="scan-1")
             assert header["scan"]["shape"] == [4, 5]
             assert header["status"]["scan_number"] == 2

@@ -29,7 +29,7 @@ export function conditions(status, zlp) {
     const key = category(text);
     add(key, ["saturation", "jump", "lag"].includes(key) ? "warn" : "bad", text);
   }
-  if (!status.recording_complete) add("recording", "bad", "The recording is incomplete: the disk is too slow or full.");
+  if (!status.recording_complete && !status.missing_messages) add("recording", "bad", "The recording is incomplete: the disk is too slow or full.");
   if (status.recording && status.disk_left_s !== null && status.disk_left_s < LEAST_DISK_S) add("disk", "bad", `The disk has room for ${Math.round(status.disk_left_s / 60)} more minutes.`);
   if (status.missing_messages) add("loss", "bad", `${status.missing_messages} messages were lost on the way here; their pixels are marked.`);
   if (status.state === "stalled") add("stalled", "bad", "No spectra are coming, and the scan is not over.");

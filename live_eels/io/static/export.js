@@ -143,6 +143,22 @@ export async function saveReport(parts) {
   save(new Blob([await report(parts, python(parts))], { type: "text/html" }), `${fileName(parts, "report")}.html`);
 }
 
+/** The scan's file: where it lies, and a link that fetches it. @param {Parts} parts */
+function recording({ model, view }) {
+  const scan = model.history.find((h) => h.id === model.scan?.id);
+  const path = scan?.path || (view.now.scan ? "" : model.status?.recording_path);
+  const said = make("p", "note", path ? `recording: ${path} ` : "this scan is not recorded");
+  if (!scan?.path) return said;
+  const query = new URLSearchParams({ scan: scan.id });
+  const here = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+  if (!here) query.set("token", sessionStorage.getItem("token") ?? "");
+  const link = document.createElement("a");
+  Object.assign(link, { href: `recording?${query}`, textContent: "fetch the file", download: "" });
+  link.dataset.export = "recording";
+  said.append(link);
+  return said;
+}
+
 /** Fill the box under "save". @param {HTMLElement} box @param {Parts} parts @param {() => void} done */
 export function exportMenu(box, parts, done) {
   const entries = /** @type {[string, string, (p: Parts) => unknown][]} */ ([
@@ -160,6 +176,5 @@ export function exportMenu(box, parts, done) {
     });
     return button;
   }));
-  const path = parts.model.status?.recording_path;
-  box.append(make("p", "note", path ? `recording: ${path}` : "nothing is being recorded"));
+  box.append(recording(parts));
 }

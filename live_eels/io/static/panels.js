@@ -104,7 +104,7 @@ export class PcaPanel {
     this.residual.hidden = !this.name;
     const total = scree.reduce((a, b) => a + Math.max(b, 0), 0);
     const kept = scree.slice(0, model.components).reduce((a, b) => a + Math.max(b, 0), 0);
-    say(this.text, `${model.components} components above the noise hold ${((100 * kept) / total).toFixed(1)} % of the variance listed${this.name ? `, and leave ${short(median(model.maps.get(this.name)))} times the noise` : ""}`);
+    say(this.text, `${model.components} components above the noise hold ${((100 * kept) / total).toFixed(1)} % of the variance listed${this.name ? `, and leave ${short(median(model.maps.get(this.name)))} times the counting noise` : ""}`);
     this.scree.dataset.points = String(scree.length);
     this.scree.dataset.elbow = String(model.components);
     const numbers = Float64Array.from(scree, (_, i) => i + 1);

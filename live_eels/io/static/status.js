@@ -121,9 +121,10 @@ function losses(status) {
 /** @param {any} status */
 function recorder(status) {
   const box = $("rec-box");
-  if (!status.recording) {
-    put("rec", status.recording_path ? `saved ${size(status.recording_bytes)}` : "not recording");
-    box.dataset.level = status.recording_path ? "good" : "warn";
+  const over = ["complete", "aborted", "lost"].includes(status.state);
+  if (!status.recording || over) {
+    put("rec", status.recording_path && (status.recording || status.recording_bytes) ? `saved ${size(status.recording_bytes)}` : "not recording");
+    box.dataset.level = !status.recording_path ? "warn" : status.recording_complete ? "good" : "bad";
   } else {
     put("rec", size(status.recording_bytes));
     box.dataset.level = status.recording_complete ? "rec" : "bad";

@@ -118,7 +118,9 @@ def test_scree_and_factors(screen):
 
 def test_where_the_components_lack_something(screen):
     screen.page.locator("#tab-pca").click()
-    screen.wait("document.querySelector('#panel-pca').textContent.includes('times the noise')")
+    screen.wait(
+        "document.querySelector('#panel-pca').textContent.includes('times the counting noise')"
+    )
     screen.page.get_by_role("button", name="residual map").click()
     screen.wait("document.body.dataset.map === 'PCA residual'")
     screen.wait("document.querySelector('#big-name').textContent === 'PCA residual'")

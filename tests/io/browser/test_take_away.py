@@ -91,6 +91,21 @@ def test_csv_holds_the_curves(screen, engine, tmp_path):
     np.testing.assert_allclose(table[:, 6], np.sqrt(chosen / 6), rtol=1e-5)
 
 
+def test_the_recording_is_fetched(screen, engine, tmp_path):
+    file = tmp_path / "the scan.hspy"
+    file.write_bytes(b"counts" * 1000)
+    engine.paths = {"scan-1": str(file)}
+    screen.wait("liveEels.model.history.some((h) => h.path)")
+    screen.page.locator("#export").click()
+    assert "the scan.hspy" in screen.text("#export-box")
+    with screen.page.expect_download() as download:
+        screen.page.locator("[data-export=recording]").click()
+    fetched = tmp_path / "fetched"
+    download.value.save_as(fetched)
+    assert download.value.suggested_filename == "the scan.hspy"
+    assert fetched.read_bytes() == file.read_bytes()
+
+
 def test_report_stands_alone(screen, chromium, tmp_path):
     screen.set(cursor=[5, 12])
     screen.curve("cursor")
