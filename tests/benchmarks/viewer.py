@@ -277,7 +277,9 @@ def browse(url: str, pages: int) -> None:
         open_ = [browser.new_page(viewport={"width": 1280, "height": 800}) for _ in range(pages)]
         for page in open_:
             page.goto(url)
-            page.wait_for_function("() => Number(document.body.dataset.painted) > 0")
+            page.wait_for_function(
+                "() => Number(document.body.dataset.painted) > 0", timeout=120_000
+            )
             page.evaluate(COUNT)
         sys.stdin.read()
         told = [page.evaluate(TOLD) for page in open_]

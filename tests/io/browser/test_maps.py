@@ -126,6 +126,24 @@ def test_only_lost_pixels_are_marked_lost(screen, engine):
     assert len(screen.patch(10, 4)) > 1
 
 
+def test_a_frame_repaints_the_large_map_and_soon_the_small_ones(screen, engine):
+    """Nobody touches anything: what came is drawn."""
+    screen.set(cursor=[0, 0])
+    small = """(name) => {
+      const canvas = document.querySelector(`.small-map[data-map="${name}"]`);
+      const tile = liveEels.gestures.tileOf.get(canvas);
+      const [x, y] = tile.toCanvas([25, 20]).map((v) => v * tile.ratio);
+      return [...tile.context.getImageData(x, y, 1, 1).data].join() === "34,34,34,255";
+    }"""
+    assert screen.probe(25, 20) == [34, 34, 34]
+    assert screen.js(small, "thickness")
+    engine.advance(6 * 40)
+    screen.shows(2)
+    assert screen.probe(25, 20) != [34, 34, 34]
+    for name in ("counts", "confidence", "thickness"):
+        screen.wait(f"(name) => !({small})(name)", name)
+
+
 def test_legend_counts_add_up(screen, engine):
     screen.wait("document.querySelectorAll('#legend tr').length === 7")
     counts = screen.js(
