@@ -2,7 +2,7 @@
 // Lives here: layout of the figure. Files and clipboard are in export.js.
 
 import { REJECT_GREY, classColour, lut, short } from "./colour.js";
-import { niceLength } from "./tile.js";
+import { inNanometres, niceLength } from "./tile.js";
 import { RGB } from "./wall.js";
 
 const MAP_PX = 720;
@@ -54,11 +54,12 @@ export function figure(wall, name) {
   text(MARGIN, MARGIN + 36, `${model.scan.title || "scan"} · ${model.scan.shape.join(" × ")} · ${model.scan.id}`, 12, 400, "start", "#4d5865");
   const axis = model.scan.navigation.at(-1);
   if (axis) {
-    const bar = niceLength(axis.scale, (0.3 * w) / (w / model.nx));
+    const step = inNanometres({ scale: axis.scale, units: axis.units || "px" });
+    const bar = niceLength(step.scale, (0.3 * w) / (w / model.nx));
     const length = (bar.pixels * w) / model.nx;
     const [x, y] = [map.x + 12, map.y + h - 14];
     out.boxes.push({ x: x - 7, y: y - 22, w: length + 14, h: 32, colour: "rgba(0,0,0,0.7)" }, { x, y, w: length, h: 5, colour: "#ffffff" });
-    text(x + length / 2, y - 6, `${bar.length} ${axis.units || "px"}`, 14, 600, "middle", "#ffffff");
+    text(x + length / 2, y - 6, `${bar.length} ${step.units}`, 14, 600, "middle", "#ffffff");
   }
   const side = map.x + w + 18;
   if (spec.kind === "label") legend(out, wall, name, side, text);

@@ -123,7 +123,7 @@ export class PcaPanel {
     const pen = u.ctx;
     const x = u.valToPos(this.components + 0.5, "x", true);
     pen.save();
-    pen.strokeStyle = pen.fillStyle = "#ffb000";
+    pen.strokeStyle = pen.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--warn").trim();
     pen.setLineDash([4, 3]);
     pen.beginPath();
     pen.moveTo(x, u.bbox.top);

@@ -18,6 +18,15 @@ import { short } from "./colour.js";
 
 const css = (/** @type {string} */ name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+/** Where a logarithmic axis has a line: at whole powers of ten if there are enough of them. @param {uPlot} u @param {number} _ @param {number} low @param {number} high */
+function decades(u, _, low, high) {
+  const [first, last] = [Math.ceil(Math.log10(low)), Math.floor(Math.log10(high))];
+  const steps = last - first >= 2 ? [1] : [1, 2, 5];
+  const splits = [];
+  for (let power = first - 1; power <= last; power++) for (const step of steps) splits.push(step * 10 ** power);
+  return splits.filter((v) => v >= low && v <= high);
+}
+
 export class Plot {
   /**
    * @param {HTMLElement} host
@@ -113,7 +122,7 @@ export class Plot {
         axes: [
           { ...axis, label: this.options.x, labelSize: 16, labelFont: axis.font, size: 30, space: 60 },
           // uPlot cuts labels off unless the axis measures them.
-          { ...axis, label: this.options.y, labelSize: 16, labelFont: axis.font, size: axisSize, values: (_, ticks) => ticks.map((t) => (t === null ? "" : short(t))) },
+          { ...axis, label: this.options.y, labelSize: 16, labelFont: axis.font, size: axisSize, splits: this.log ? decades : undefined, values: (_, ticks) => ticks.map((t) => (t === null ? "" : short(t))) },
         ],
         padding: [8, 10, 0, 0],
         hooks: {

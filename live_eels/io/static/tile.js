@@ -21,6 +21,7 @@ import { stripes } from "./pictures.js";
  * @property {number|null} beam
  * @property {boolean} scanning
  * @property {{scale: number, units: string}|null} bar
+ * @property {{values: Float32Array, limits: [number, number]}|null} profile  of a line scan
  * @property {{k: number, y: number, x: number}} zoom
  */
 
@@ -99,6 +100,7 @@ export class Tile {
     pen.globalAlpha = 1;
     if (scene.rejected) this.hatch(scene.rejected, this.rejectFill);
     if (scene.lost) this.hatch(scene.lost, this.lostFill);
+    if (scene.profile) this.profile(scene.profile);
     this.marks(scene);
     if (scene.bar) this.scaleBar(scene.bar);
   }
@@ -127,6 +129,26 @@ export class Tile {
     pen.fillStyle = fill;
     pen.fillRect(0, 0, this.width, this.height);
     this.context.drawImage(mask, 0, 0, this.width, this.height);
+  }
+
+  /** A line scan's values against position, over their colours. @param {{values: Float32Array, limits: [number, number]}} profile */
+  profile({ values, limits: [low, high] }) {
+    const [top, room] = [this.height * 0.08, this.height * 0.84];
+    this.stroke("#ffffff", () => {
+      let down = false;
+      for (let x = 0; x < values.length; x++) {
+        const v = values[x];
+        if (v !== v) {
+          down = false;
+          continue;
+        }
+        const share = Math.min(Math.max((v - low) / (high - low), 0), 1);
+        const [cx, cy] = [this.toCanvas([0, x])[0], top + room * (1 - share)];
+        if (down) this.context.lineTo(cx, cy);
+        else this.context.moveTo(cx, cy);
+        down = true;
+      }
+    });
   }
 
   /** @param {Scene} scene */
@@ -214,7 +236,8 @@ export class Tile {
   }
 
   /** @param {{scale: number, units: string}} bar */
-  scaleBar({ scale, units }) {
+  scaleBar(step) {
+    const { scale, units } = inNanometres(step);
     const { length, pixels } = niceLength(scale, Math.min(this.width, this.nx * this.sx) * 0.3 / this.sx);
     const pen = this.context;
     const width = pixels * this.sx;
@@ -231,6 +254,12 @@ export class Tile {
     pen.textAlign = "left";
     this.canvas.dataset.scaleBar = `${length} ${units}`;
   }
+}
+
+/** Small steps in micrometres or metres are told in nanometres. @param {{scale: number, units: string}} step */
+export function inNanometres({ scale, units }) {
+  const nm = { "µm": 1e3, "μm": 1e3, um: 1e3, m: 1e9 }[units];
+  return nm && scale * nm < 100 ? { scale: scale * nm, units: "nm" } : { scale, units };
 }
 
 /** @param {Region} region @returns {Pixel[]} */

@@ -300,6 +300,7 @@ export class Wall {
       draft: large ? this.draft : null,
       beam: model.beam,
       scanning: ["scanning", "stalled"].includes(model.status?.state) && !now.scan,
+      profile: model.ny === 1 && model.nx > 1 && picture && !label ? { values: /** @type {Float32Array} */ (this.values(name)), limits: picture.limits } : null,
       bar: large && axis ? { scale: axis.scale, units: axis.units || "px" } : null,
       zoom: now.zoom,
     };

@@ -1,7 +1,11 @@
 """Maps on the page: what they show, and a hand on them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+
+from live_eels.spectra import NavigationAxis
 
 pytestmark = pytest.mark.browser
 
@@ -275,6 +279,26 @@ def test_the_beam_is_marked_and_its_spectrum_shown_until_one_points(screen, engi
     screen.shows(2)
     screen.wait("liveEels.model.beam === 22 * 40 + 24")
     screen.wait("document.querySelector('#caption').textContent.includes('(22, 24)')")
+
+
+def test_a_line_scan_in_micrometres(served, open_screen, engine):
+    """Told in nanometres, and its maps have their values drawn over them."""
+    engine.new_scan((60,))
+    engine.scan = replace(engine.scan, navigation=(NavigationAxis("x", 60, 0.002, "µm"),))
+    engine.advance(60)
+    screen = open_screen(served.url, "map=thickness").shows(1)
+    assert screen.js("() => document.querySelector('#big-map').dataset.scaleBar") == "20 nm"
+    profile = screen.js("() => liveEels.wall.scene('thickness', true).profile.values.length")
+    assert profile == 60
+    assert screen.js("() => liveEels.wall.scene('label', true).profile") is None
+    row = screen.js("""() => {
+      const { context, height, width, ratio } = liveEels.wall.tiles.get("thickness");
+      const { data } = context.getImageData(0.5 * width * ratio, 0, 1, height * ratio);
+      let white = 0;
+      for (let i = 0; i < data.length; i += 4) white += data[i] > 200 && data[i + 2] > 200;
+      return white;
+    }""")
+    assert row > 0  # the curve crosses every column
 
 
 def test_line_scan_and_single_spectrum(served, open_screen, engine):
