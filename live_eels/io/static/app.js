@@ -91,6 +91,7 @@ class App {
     this.chosen(new Set(Object.keys(this.view.now)));
     this.stream.connect();
     window.addEventListener("resize", () => this.redraw("maps", "spectra"));
+    new ResizeObserver(() => this.redraw("maps")).observe(this.wall.big);
     document.addEventListener("visibilitychange", () => {
       this.scheduled = false;
       this.redraw("maps", "spectra", "side");

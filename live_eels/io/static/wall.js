@@ -264,6 +264,7 @@ export class Wall {
     if (!this.model.scan) return;
     const { due } = this;
     this.due = new Set();
+    this.colourBar(); // takes room from the large map
     const large = [...this.large].some((name) => due.has(name));
     for (const [key, tile] of this.tiles) {
       const name = key.replace(/^small /, "");
@@ -271,7 +272,6 @@ export class Wall {
       if (!(all || wanted) || tile.canvas.offsetParent === null) continue;
       tile.paint(this.scene(name, tile.canvas === this.big));
     }
-    this.colourBar();
   }
 
   /** @param {string} name @param {boolean} large @returns {import("./tile.js").Scene} */

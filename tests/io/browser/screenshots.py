@@ -91,7 +91,7 @@ def show_scene(camera: Camera, messages, folder: Path) -> None:
         Served(engine) as served,
     ):
         warmed(engine, socket, messages)
-        gone = {80, 81, 106, 107, 108, 109}
+        gone = {81, 82, 107, 108, 109, 110}
         kept = [m for i, m in enumerate(messages[:130]) if i not in gone]
         trickle(socket, [m for m in kept if not isinstance(m, ScanEnd)], 0.02)
         wait_for(lambda: engine.status().state == "stalled", "silence")

@@ -148,6 +148,21 @@ def test_a_frame_repaints_the_large_map_and_soon_the_small_ones(screen, engine):
         screen.wait(f"(name) => !({small})(name)", name)
 
 
+def test_what_takes_room_from_the_map_does_not_squeeze_it(screen):
+    fits = """() => {
+      const canvas = document.querySelector("#big-map");
+      return canvas.width === Math.round(canvas.clientWidth * Math.min(devicePixelRatio, 2));
+    }"""
+    wide = screen.js("() => document.querySelector('#big-map').clientWidth")
+    screen.set(map="counts")  # the colour bar comes
+    screen.wait("w => document.querySelector('#big-map').clientWidth < w", wide)
+    screen.settle()
+    assert screen.js(fits)
+    screen.js("() => { document.querySelector('#big').style.width = '300px'; }")
+    screen.settle().settle()
+    assert screen.js(fits)
+
+
 def test_legend_counts_add_up(screen, engine):
     screen.wait("document.querySelectorAll('#legend tr').length === 7")
     counts = screen.js(
