@@ -15,6 +15,7 @@ keeps its number for as long as it lives, so colours do not jump.
 
 from __future__ import annotations
 
+import copy
 from typing import Annotated, Literal
 
 import msgspec
@@ -273,6 +274,23 @@ class OnlineKMeans:
         if other._rows is not None:
             self.learn(other._rows)
         self._refit()
+
+    def set_clusters(self, clusters: int | None) -> None:
+        """Use so many clusters from now on, or let the pixels choose: they settle anew."""
+        self.settings = msgspec.structs.replace(self.settings, clusters=clusters)
+        self.centres, self.spread = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
+        self._mass = np.zeros(0)
+        if self._reservoir is not None:
+            self._refit()
+
+    def frozen(self) -> OnlineKMeans:
+        """Give one that predicts as this one does now, whatever this one learns later.
+
+        What is frozen must not learn.
+        """
+        now = copy.copy(self)
+        now.centres = self.centres.copy()  # the only part of it that blocks move in place
+        return now
 
     # ---- comparing ------------------------------------------------------------------
 

@@ -23,7 +23,8 @@ depends on the order of the pixels alone, to the last bit.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import copy
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -34,7 +35,7 @@ from scipy.optimize import linear_sum_assignment
 from threadpoolctl import ThreadpoolController
 
 from live_eels.kernels.eigen import leading
-from live_eels.kernels.pca import left_over, project, row_totals, scale_rows
+from live_eels.kernels.pca import project, rebuild, row_totals, scale_rows
 
 FIRST_BLOCK_PIXELS = 16
 """The first basis is there after so many pixels; blocks then double up to full size."""
@@ -81,6 +82,20 @@ class DecomposeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     later_share: Annotated[float, Meta(gt=0, le=1)] = 0.25
     growth: Annotated[float, Meta(gt=0, le=4)] = 0.25
     update_pixels: Annotated[int, Meta(ge=256)] = 32768
+
+
+class Rebuilt(NamedTuple):
+    """Spectra from their components.
+
+    ``spectra`` float32 ``(pixel, channel)``, counts; ``noise`` float32 ``(pixel,)``, standard
+    deviation of the measured channels about them, counts; ``residual`` float32 ``(pixel,)``,
+    reduced chi-square of the measured ones: 1 is counting noise alone. nan before there is a
+    basis.
+    """
+
+    spectra: NDArray[np.float32]
+    noise: NDArray[np.float32]
+    residual: NDArray[np.float32]
 
 
 class StreamingPCA:
@@ -208,8 +223,7 @@ class StreamingPCA:
         self._refresh(rounds=20)
 
     def _block_pixels(self) -> int:
-        size = self.settings.block_pixels
-        return int(min(max(self._absorbed, FIRST_BLOCK_PIXELS), size))
+        return block_pixels(self._absorbed, self.settings)
 
     def _absorb(self, rows: NDArray[np.float32]) -> None:
         """Take one full block in, and refresh the basis when it is time."""
@@ -250,6 +264,24 @@ class StreamingPCA:
         )
         with _BLAS.limit(limits=1, user_api="blas"):
             ssyrk(1.0, scaled.T, beta=1.0, c=self._gram, overwrite_c=1, lower=1)
+
+    def turn_to(self, other: StreamingPCA) -> NDArray[np.float32]:
+        """Loadings ``a`` of this basis are ``a @ R`` in that of ``other``: this is R.
+
+        float32 ``(component, component)``.
+        """
+        turn = self.factors.astype(np.float64) @ other._projection.T.astype(np.float64)
+        return turn.astype(np.float32)
+
+    def frozen(self) -> StreamingPCA:
+        """Give one that transforms as this one does now, whatever this one learns later.
+
+        Costs little: a refresh makes new arrays and leaves the old ones as they were. What is
+        frozen must not learn.
+        """
+        now = copy.copy(self)
+        now._channel_total = self._channel_total.copy()  # what blocks add to in place
+        return now
 
     def __getstate__(self) -> dict[str, Any]:
         """What is worth keeping: without scratch, and only the filled part of the block."""
@@ -365,31 +397,34 @@ class StreamingPCA:
         project(np.ascontiguousarray(x, np.float32), self._projection, out)
         return out
 
-    def residual(
-        self, x: NDArray[np.float32], loadings: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """What the significant components leave of spectra: 1 is counting noise alone.
+    def rebuild(self, x: NDArray[np.float32], loadings: NDArray[np.float32]) -> Rebuilt:
+        """Spectra as the significant components tell them, and what these leave of ``x``.
 
         Parameters
         ----------
         x : float32 ``(pixel, channel)``, counts
         loadings
             Of ``x``, in the present basis.
-
-        Returns
-        -------
-        float32 ``(pixel,)``
-            Reduced chi-square; nan before there is a basis.
         """
-        out = np.full(len(x), np.nan, np.float32)
-        n = self.components
-        if not self.basis_version or self._total <= 0:
-            return out
+        n = self.components if self.basis_version and self._total > 0 else 0
+        spectra, noise, left = (
+            np.empty_like(x),
+            np.empty(len(x), np.float32),
+            np.empty(len(x), np.float32),
+        )
+        if n == 0:
+            for unknown in (spectra, noise, left):
+                unknown.fill(np.nan)
+            return Rebuilt(spectra, noise, left)
         share = np.maximum(self._channel_total / self._total, FAINT / self.channels)
-        with _BLAS.limit(limits=1, user_api="blas"):
-            model = loadings[:, :n] @ self.factors[:n]
-        left_over(np.ascontiguousarray(x, np.float32), model, share.astype(np.float32), out)
-        return out / np.float32(max(self.channels - n, 1))
+        use = np.ascontiguousarray(loadings[:, :n])
+        rebuild(use, self.factors[:n], x, share.astype(np.float32), spectra, noise, left)
+        return Rebuilt(spectra, noise, left / np.float32(max(self.channels - n, 1)))
+
+
+def block_pixels(learnt: int, settings: DecomposeSettings) -> int:
+    """Pixels of the block that comes after so many were learnt."""
+    return min(max(learnt, FIRST_BLOCK_PIXELS), settings.block_pixels)
 
 
 def _aligned(

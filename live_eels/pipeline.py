@@ -4,12 +4,19 @@ Lives here: preprocess, decompose, cluster, classify, analyses; and the rule tha
 on a map is stale: when the basis or the centres move, earlier pixels follow from their
 loadings, and when the scan is over every pixel is computed once more from its raw counts
 with the final ones (``settle``). So the live result of a scan is the result of its file.
+
+A chunk passes in two steps that may run side by side: ``prepare`` looks at raw counts alone,
+``take`` at what was learnt too. Learning is a third (see `learning`). Which threads do them
+is the caller's choice and changes no result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -17,16 +24,18 @@ from numpy.typing import NDArray
 
 from live_eels import analyses
 from live_eels.analyses import references
-from live_eels.classify import Classifier, Source, entropy, label_source
+from live_eels.classify import Classifier, Source
 from live_eels.cluster import ClusterSettings, OnlineKMeans
 from live_eels.decompose import DecomposeSettings, StreamingPCA
+from live_eels.following import EveryPixel
 from live_eels.kernels.align import variance_kept
-from live_eels.loadings import PixelLoadings
-from live_eels.model_card import ModelError
+from live_eels.kernels.pca import row_totals
+from live_eels.labelling import Labeller, Values
+from live_eels.learning import AtOnce, Learners, Worker
 from live_eels.preprocess import Preprocessor
 from live_eels.preprocess_settings import PreprocessSettings
+from live_eels.shown import curves, map_specs
 from live_eels.spectra import (
-    QUALITY_FLAGS,
     Chunk,
     ChunkResult,
     Curve,
@@ -39,10 +48,28 @@ from live_eels.spectra import (
 SETTLE_PIXELS = 1024
 """Pixels of a block in which the final pass runs; fixed, so that its result is too."""
 
-CAPTURED = 0.9
-"""A component is new when less of it than this lies in the basis before."""
+A = TypeVar("A")
+B = TypeVar("B")
 
-Values = dict[str, NDArray[np.float32]]
+
+class Ahead(Protocol):
+    """Like ``map``: in order; may be doing the next item while one is being used."""
+
+    def __call__(self, function: Callable[[A], B], items: Iterable[A], /) -> Iterator[B]:
+        """Give the function of each item."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ready:
+    """A chunk that is prepared, and what all later stages want of it.
+
+    ``spectra`` are its counts in the analysis window, contiguous; ``total`` its counts
+    altogether, float32 ``(pixel,)``.
+    """
+
+    prepared: Prepared
+    spectra: NDArray[np.float32]
+    total: NDArray[np.float32]
 
 
 class Pipeline:
@@ -63,7 +90,11 @@ class Pipeline:
     seed
         Seed of the learners.
     clock
-        Monotonic clock for the stage times; the core has none of its own.
+        Clock for the stage times; the core has none of its own.
+    worker
+        Where the learners learn.
+    ahead
+        How chunks are prepared when the scan is settled.
 
     Raises
     ------
@@ -83,38 +114,36 @@ class Pipeline:
         source: Source = "automatic",
         seed: int = 0,
         clock: Callable[[], float] = lambda: 0.0,
+        worker: Worker | None = None,
+        ahead: Ahead = map,
     ) -> None:
         self.scan = scan
         self.preprocessor = Preprocessor(scan, preprocess)
         self.axis: EnergyAxis = self.preprocessor.axis
         self.window: slice = self.preprocessor.window
-        self._decompose, self._cluster, self._seed = decompose, cluster, seed
-        self._begin_learning()
-        self._start_extra(extra)
+        self.source = source
         self.stage_seconds = dict.fromkeys(
-            ("preprocess", "decompose", "cluster", "classify", "analyses", "refresh"), 0.0
+            ("preprocess", "learn", "decompose", "cluster", "classify", "analyses", "refresh"), 0.0
         )
         self.spectra_done = 0
         self.spikes_found = 0
-        self._clock = clock
+        self._decompose, self._cluster, self._seed = decompose, cluster, seed
+        self._clock, self._worker, self._ahead = clock, worker or AtOnce(), ahead
+        self._begin_learning()
+        self._start_extra(extra)
         self._held: dict[str, MapSpec] = {}
         self._held_curves: dict[str, Curve] = {}
         self._references = references.curves(self.axis.cropped(self.window))
-        self.classifier: Classifier | None = None
-        self.elements: tuple[str, ...] = ()
-        self.source = source
+        self.labeller: Labeller | None = None
         if classifier is not None:
             self.set_classifier(classifier)
 
     def _begin_learning(self) -> None:
-        self.pca = StreamingPCA(self._channels, self._decompose, self._seed)
-        self.kmeans = OnlineKMeans(self._cluster, self._seed)
-        self.loadings = PixelLoadings(self.scan.pixels, self.pca.width)
-        self._block: list[NDArray[np.float32]] = []
-        self._waiting = 0
-        self._since_turn: list[NDArray[np.int64]] = []
-        self._outdated: list[NDArray[np.int64]] = []
-        self._shown = (-1, -1, 0)
+        channels = int(self.window.stop) - int(self.window.start)
+        self.learners = Learners(
+            channels, self._decompose, self._cluster, self._seed, self._worker, self._timed
+        )
+        self.known = EveryPixel(self.scan.pixels, self.learners.newest)
         self._next_pixel = 0
         self._out_of_order = False
 
@@ -122,10 +151,6 @@ class Pipeline:
         self._extra = tuple(extra)
         self.extra = analyses.Guarded(self._extra)
         self.extra.start(self.scan, self.axis, self.window, self.preprocessor.low_axis)
-
-    @property
-    def _channels(self) -> int:
-        return int(self.window.stop) - int(self.window.start)
 
     # What can be changed while it runs (earlier pixels follow when they are processed again)
 
@@ -137,8 +162,7 @@ class Pipeline:
         ModelError
             If it is not made for this energy axis; the one before stays.
         """
-        self.elements = classifier.bind(self.axis)
-        self.classifier = classifier
+        self.labeller = Labeller(classifier, self.axis, self.window, self.source)
 
     def add_analysis(self, analysis: analyses.Analysis) -> None:
         """Give its maps too from now on; one of the same name is replaced.
@@ -161,54 +185,29 @@ class Pipeline:
     def set_clusters(self, clusters: int | None) -> None:
         """Use so many clusters, or let the scan choose: the learner starts anew on loadings."""
         self._cluster = msgspec.structs.replace(self._cluster, clusters=clusters)
-        self.kmeans = OnlineKMeans(self._cluster, self._seed)
-        if self.components:
-            width = self.pca.width
-            self.kmeans.rebase(
-                np.eye(width, dtype=np.float32), np.zeros(width, np.float32),
-                self.pca.factors, self.pca.components,
-            )  # fmt: skip
-            self.kmeans.learn(self.loadings.current()[self.loadings.seen()])
+        self.learners.set_clusters(clusters)
 
     def set_components(self, components: int | None) -> None:
         """Show and cluster so many components, or let the noise floor choose."""
         self._decompose = msgspec.structs.replace(self._decompose, components=components)
-        self.pca.set_components(components)
-        self._turn()
-        self._shown = (-1, -1, 0)
+        self.learners.set_components(components)
 
     # What can be seen
 
     @property
-    def specs(self) -> list[MapSpec]:
-        """Every map of this pipeline as it stands."""
-        clusters = tuple(f"cluster {i + 1}" for i in range(len(self.kmeans.centres)))
-        specs = [
-            MapSpec("cluster", "label", "", "k-means cluster", clusters),
-            MapSpec("counts", unit="counts", meaning="total counts of the core loss"),
-            MapSpec("shift", "signed", "eV", "energy added to align the spectrum"),
-            MapSpec("ZLP fwhm", "intensity", "eV", "full width of the zero-loss peak"),
-            MapSpec("background fit", "intensity", "", "reduced chi-square of the background"),
-            MapSpec("PCA residual", "intensity", "", "chi-square the components leave; 1: noise"),
-            MapSpec("flags", "flags", "", "quality of the spectrum", QUALITY_FLAGS),
-        ]
-        if self.classifier is not None:
-            names = self.classifier.card.names
-            specs = [
-                MapSpec("label", "label", "", "oxidation state", names),
-                MapSpec("valence", "intensity", "", "mean valence", limits=(2.0, 4.0)),
-                *specs,
-                MapSpec("confidence", "fraction", "", "probability of the label"),
-                MapSpec("entropy", "fraction", "", "undecidedness of the label, 0 to 1"),
-            ]
-            specs += [
-                MapSpec(f"p({name})", "fraction", "", f"probability of {name}") for name in names
-            ]
-        specs += [
-            MapSpec(f"loading {i + 1}", "signed", "", f"loading of principal component {i + 1}")
-            for i in range(self.components)
-        ]
-        return [*specs, *self.extra.specs, *self._held.values()]
+    def pca(self) -> StreamingPCA:
+        """The basis that is shown; it must not learn."""
+        return self.known.learnt.pca
+
+    @property
+    def kmeans(self) -> OnlineKMeans:
+        """The clusters that are shown; they must not learn."""
+        return self.known.learnt.kmeans
+
+    @property
+    def components(self) -> int:
+        """Principal components that stand above the noise (or were asked for)."""
+        return self.known.learnt.components
 
     @property
     def scree(self) -> NDArray[np.float32] | None:
@@ -216,23 +215,25 @@ class Pipeline:
         return self.pca.scree.astype(np.float32) if self.pca.basis_version else None
 
     @property
-    def components(self) -> int:
-        """Principal components that stand above the noise (or were asked for)."""
-        return self.pca.components if self.pca.basis_version else 0
+    def elements(self) -> tuple[str, ...]:
+        """Elements that the model can tell on this axis."""
+        return self.labeller.elements if self.labeller else ()
+
+    @property
+    def classifier(self) -> Classifier | None:
+        """The model that labels."""
+        return self.labeller.classifier if self.labeller else None
+
+    @property
+    def specs(self) -> list[MapSpec]:
+        """Every map of this pipeline as it stands."""
+        shown = map_specs(self.known.learnt, self.labeller)
+        return [*shown, *self.extra.specs, *self._held.values()]
 
     def curves(self) -> dict[str, Curve]:
         """Factors, cluster means and reference spectra on the analysis window."""
-        if not self.components:
-            return self._references | self._held_curves
-        axis = self.axis.cropped(self.window)
-        names = tuple(f"component {i + 1}" for i in range(self.components))
-        factors = Curve(axis, self.pca.factors[: self.components], names)
-        curves = self._references | {"factors": factors}
-        if len(self.kmeans.centres):
-            means = self._cluster_loadings() @ self.pca.factors[: self.components]
-            labels = tuple(f"cluster {i + 1}" for i in range(len(means)))
-            curves["cluster means"] = Curve(axis, means, labels)
-        return curves | self._held_curves
+        learnt = curves(self.known, self.axis.cropped(self.window))
+        return self._references | learnt | self._held_curves
 
     # What happens to a chunk
 
@@ -246,191 +247,107 @@ class Pipeline:
         learn
             Let the learners see it; False for pixels they saw before.
         """
+        return self.take(self.prepare(chunk, learn=learn), learn=learn)
+
+    def prepare(self, chunk: Chunk, *, learn: bool = True) -> Ready | None:
+        """Do what needs the chunk alone; None where nothing is known of its pixels.
+
+        Chunks are prepared in order. May run beside ``take``, not beside itself.
+        """
         chunk = _with_core(chunk)
         if not len(chunk.pixels):
-            return ChunkResult(chunk.pixels, {})
-        if learn:
-            self._follow_order(chunk.pixels)
+            return None
         with self._timed("preprocess"):
             prepared = self.preprocessor.process(chunk, learn=learn)
-        spectra = np.ascontiguousarray(_spectra(prepared)[:, self.window])
+            total = np.empty(len(chunk.pixels))
+            row_totals(prepared.counts, total)
+            spectra = np.ascontiguousarray(_spectra(prepared)[:, self.window])
+        return Ready(prepared, spectra, total.astype(np.float32))
+
+    def learn(self, ready: Ready | None) -> None:
+        """Let the learners see a chunk, without asking what they make of it."""
+        if ready is not None:
+            self._learn(ready)
+            self.spectra_done += len(ready.total)
+
+    def take(self, ready: Ready | None, *, learn: bool = True) -> ChunkResult:
+        """Say what is seen in a prepared chunk; ``learn`` as for ``process``."""
+        if ready is None:
+            return ChunkResult(np.empty(0, np.int64), {})
         if learn:
-            self._learn(spectra)
-            self.spikes_found += 0 if prepared.spikes is None else len(prepared.spikes)
+            self._learn(ready)
+        self._adopt()
+        prepared = ready.prepared
         with self._timed("decompose"):
-            loadings = self.pca.transform(spectra)
-            self.loadings.put(chunk.pixels, loadings)
-            self._since_turn.append(chunk.pixels)
-            residual = self.pca.residual(spectra, loadings)
-            residual /= variance_kept(prepared.shift_ev / np.float32(self.axis.dispersion_ev))
+            loadings = self.pca.transform(ready.spectra)
+            self.known.put(prepared.pixels, loadings)
+            rebuilt = self.pca.rebuild(ready.spectra, loadings)
+            kept = variance_kept(prepared.shift_ev / np.float32(self.axis.dispersion_ev))
         with self._timed("cluster"):
             cluster = self.kmeans.predict(loadings)
         maps: Values = _quality(prepared) | {
-            "counts": prepared.counts.sum(axis=1),
+            "counts": ready.total,
             "shift": prepared.shift_ev,
             "flags": prepared.flags.astype(np.float32),
             "cluster": _cluster_map(cluster),
-            "PCA residual": residual,
+            "PCA residual": rebuilt.residual / kept,
         }
-        with self._timed("classify"):
-            maps |= self._labels(prepared, loadings, cluster)
+        if self.labeller is not None:
+            with self._timed("classify"):
+                learnt = self.known.learnt
+                by_cluster = self.labeller.source(learnt) == "cluster"
+                shapes = self.known.shapes(cluster) if by_cluster else None
+                maps |= self.labeller.label(_spectra(prepared), rebuilt, shapes, learnt)
         for index in range(self.components):
             maps[f"loading {index + 1}"] = loadings[:, index]
         with self._timed("analyses"):
             maps |= self.extra.update(prepared)
-        self.spectra_done += len(chunk.pixels)
-        return ChunkResult(chunk.pixels, maps)
+        self.spectra_done += len(prepared.pixels)
+        return ChunkResult(prepared.pixels, maps)
 
-    def learn(self, chunk: Chunk) -> None:
-        """Let the learners see a chunk, without asking what they make of it."""
-        chunk = _with_core(chunk)
-        if not len(chunk.pixels):
-            return
-        self._follow_order(chunk.pixels)
-        with self._timed("preprocess"):
-            prepared = self.preprocessor.process(chunk)
-        self._learn(np.ascontiguousarray(_spectra(prepared)[:, self.window]))
+    def _learn(self, ready: Ready) -> None:
+        prepared = ready.prepared
+        self._follow_order(prepared.pixels)
+        self.learners.learn(ready.spectra)
         self.spikes_found += 0 if prepared.spikes is None else len(prepared.spikes)
-        self.spectra_done += len(chunk.pixels)
 
-    def _learn(self, spectra: NDArray[np.float32]) -> None:
-        """Learn in the decomposition's own blocks, whatever the chunks that bring them.
+    def _follow_order(self, pixels: NDArray[np.int64]) -> None:
+        """Note whether pixels come in raster order, once each (some may be missing)."""
+        if int(pixels[0]) < self._next_pixel or not (np.diff(pixels) > 0).all():
+            self._out_of_order = True
+        self._next_pixel = int(pixels[-1]) + 1
 
-        Both learners then see the same blocks in the same basis however the stream was cut,
-        and end in the same state to the last bit.
-        """
-        start = 0
-        while start < len(spectra):
-            piece = spectra[start : start + self.pca.room - self._waiting]
-            start += len(piece)
-            self._block.append(piece)
-            self._waiting += len(piece)
-            if self._waiting == self.pca.room:
-                self._learn_block()
+    # When more was learnt
 
-    def _learn_block(self) -> None:
-        rows = self._block[0] if len(self._block) == 1 else np.concatenate(self._block)
-        self._block, self._waiting = [], 0
-        with self._timed("decompose"):
-            self.pca.learn(rows)
-            self._turn()
-            loadings = self.pca.transform(rows)
-        with self._timed("cluster"):
-            self.kmeans.learn(loadings)
-
-    def _turn(self) -> None:
-        """Bring everything that is expressed in the old basis into the new one."""
-        turned = self.pca.take_rotation()
-        if turned is not None:
-            rotation, offset = turned
-            self.loadings.turn(rotation, offset)
-            self.kmeans.rebase(rotation, offset, self.pca.factors, self.pca.components)
-            captured = (rotation[:, : self.components] ** 2).sum(axis=0)
-            if captured.size and captured.min() < CAPTURED:
-                self._outdated += self._since_turn
-            self._since_turn = []
+    def _adopt(self) -> None:
+        if self.learners.newest is not self.known.learnt:
+            self.known.adopt(self.learners.newest)
 
     def take_outdated(self) -> NDArray[np.int64]:
-        """Pixels to process again (without learning) when there is time.
+        """Pixels to process again (without learning) when there is time, each once."""
+        return self.known.take_outdated()
 
-        Loadings follow a turn of the basis as far as the basis before could express them. What
-        came just before a component was found did not have it: those pixels' own counts are
-        needed again. int64 ``(pixel,)``; empty after they were taken.
-        """
-        outdated, self._outdated = self._outdated, []
-        return np.concatenate(outdated) if outdated else np.empty(0, np.int64)
+    @property
+    def stale(self) -> bool:
+        """Whether ``refreshed`` has something to give."""
+        return self.learners.newest is not self.known.learnt or self.known.stale
 
-    def _labels(
-        self, prepared: Prepared, loadings: NDArray[np.float32], cluster: NDArray[np.int16]
-    ) -> Values:
-        if self.classifier is None:
-            return {}
-        source, axis = self._label_source()
-        if source == "raw":
-            labels = self.classifier.predict(_spectra(prepared), self.axis)
-        else:
-            n = self.components
-            use = loadings[:, :n]
-            if source == "cluster":
-                shapes = self._cluster_shapes()
-                use = np.where((cluster >= 0)[:, None], shapes[np.maximum(cluster, 0)], use)
-            denoised = use @ self.pca.factors[:n]
-            noise = None
-            if source == "denoised":
-                noise = (_spectra(prepared)[:, self.window] - denoised).std(axis=1)
-            labels = self.classifier.predict(denoised, axis, noise)
-        probability = labels.probability
-        maps: Values = {
-            "label": labels.label.astype(np.float32),
-            "confidence": probability.max(axis=1, initial=0.0),
-            "entropy": entropy(probability),
-            "valence": labels.valence,
-        }
-        for index, name in enumerate(self.classifier.card.names):
-            maps[f"p({name})"] = np.ascontiguousarray(probability[:, index])
-        return maps
-
-    def _label_source(self) -> tuple[Source, EnergyAxis]:
-        """Which spectra are labelled now, and their axis.
-
-        The mean spectrum of the learner decides, so the choice does not depend on chunks.
-        """
-        assert self.classifier is not None
-        axis = self.axis.cropped(self.window)
-        per_100_mev = float(np.median(self.pca.mean)) * 0.1 / axis.dispersion_ev
-        source = label_source(
-            per_100_mev, self.components > 0, self.kmeans.clusters > 0, self.source
-        )
-        if source == "raw" or not self.components:
-            return "raw", self.axis
-        try:
-            self.classifier.bind(axis)
-        except ModelError:  # the analysis window leaves out what the model needs
-            return "raw", self.axis
-        if source == "cluster" and not self.kmeans.clusters:
-            source = "denoised"
-        return source, axis
-
-    def _cluster_shapes(self) -> NDArray[np.float32]:
-        """Loadings of each cluster's spectrum, up to a factor, ``(cluster, component)``.
-
-        The centres are that, and do not depend on which pixels were looked at so far; only
-        where slopes are compared they are not, and the pixels' mean has to serve.
-        """
-        if self._cluster.normalise == "derivative":
-            return self._cluster_loadings()
-        return self.kmeans.centres
-
-    def _cluster_loadings(self) -> NDArray[np.float32]:
-        """Mean loadings of each cluster, float32 ``(cluster, component)``; nan where none."""
-        n, k = self.components, len(self.kmeans.centres)
-        seen = self.loadings.seen()
-        sample = self.loadings.current()[seen[:: max(1, len(seen) // 20_000)]]
-        cluster = self.kmeans.predict(sample)
-        means = np.full((k, n), np.nan, np.float32)
-        for index in range(k):
-            if (cluster == index).any():
-                means[index] = sample[cluster == index, :n].mean(axis=0)
-        return means
-
-    def refreshed(self) -> Values:
-        """Give the maps of all pixels that moved with the basis or the centres since last asked.
+    def refreshed(self) -> Iterator[ChunkResult]:
+        """Give the maps of earlier pixels that moved with the basis or the centres, in parts.
 
         Costs pixels times components, never a pass over channels.
         """
-        state = (self.pca.basis_version, self.kmeans.centres_version, self.components)
-        if state == self._shown or not self.components:
-            return {}
-        self._shown = state
-        with self._timed("refresh"):
-            loadings, seen = self.loadings.current(), self.loadings.seen()
-            maps: Values = {
-                f"loading {i + 1}": loadings[:, i].copy() for i in range(self.components)
-            }
-            cluster = np.full(self.scan.pixels, np.nan, np.float32)
-            cluster[seen] = _cluster_map(self.kmeans.predict(loadings[seen]))
-            maps["cluster"] = cluster
-            return maps
+        self._adopt()
+        parts = self.known.follow()
+        while True:
+            with self._timed("refresh"):
+                part = next(parts, None)
+                if part is None:
+                    return
+                pixels, loadings, cluster = part
+                maps: Values = {f"loading {i + 1}": loadings[:, i] for i in range(self.components)}
+                maps["cluster"] = _cluster_map(cluster)
+            yield ChunkResult(pixels, maps)
 
     # What happens at the end
 
@@ -446,26 +363,20 @@ class Pipeline:
         chunks
             Given a size, the recorded pixels in raster order in chunks of that size.
         """
+        self.learners.wait()
         learnt_better = self.preprocessor.freeze()
         if learnt_better or self._out_of_order:
             self._begin_learning()
             self.preprocessor.begin_again()
-            for chunk in chunks(SETTLE_PIXELS):
-                self.learn(chunk)
+            for ready in self._ahead(self.prepare, chunks(SETTLE_PIXELS)):
+                self.learn(ready)
             self.preprocessor.freeze()
-        if self._block:
-            self._learn_block()
-        self.pca.finish()
-        self._turn()
-        self.kmeans.finish()
-        for chunk in chunks(SETTLE_PIXELS):
-            yield self.process(chunk, learn=False)
-
-    def _follow_order(self, pixels: NDArray[np.int64]) -> None:
-        """Note whether pixels come in raster order, once each (some may be missing)."""
-        if int(pixels[0]) < self._next_pixel or not (np.diff(pixels) > 0).all():
-            self._out_of_order = True
-        self._next_pixel = int(pixels[-1]) + 1
+        self.learners.finish()
+        self._adopt()
+        self.known.followed_all()
+        as_learnt = partial(self.prepare, learn=False)
+        for ready in self._ahead(as_learnt, chunks(SETTLE_PIXELS)):
+            yield self.take(ready, learn=False)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -479,17 +390,15 @@ def _with_core(chunk: Chunk) -> Chunk:
     seen = chunk.core_seen
     if seen is None:
         return chunk
-    return Chunk(
-        chunk.scan,
-        chunk.pixels[seen],
-        chunk.counts[seen],
-        None if chunk.low is None else chunk.low[seen],
-        None if chunk.low_seen is None else chunk.low_seen[seen],
-        None,
-        chunk.received_s,
-        chunk.clock_s,
-        None if chunk.summed is None else chunk.summed[seen],
-        None if chunk.low_summed is None else chunk.low_summed[seen],
+    return replace(
+        chunk,
+        pixels=chunk.pixels[seen],
+        counts=chunk.counts[seen],
+        low=None if chunk.low is None else chunk.low[seen],
+        low_seen=None if chunk.low_seen is None else chunk.low_seen[seen],
+        core_seen=None,
+        summed=None if chunk.summed is None else chunk.summed[seen],
+        low_summed=None if chunk.low_summed is None else chunk.low_summed[seen],
     )
 
 

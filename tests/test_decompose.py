@@ -256,12 +256,12 @@ def test_residual_is_one_for_noise_and_more_where_the_components_lack_something(
     strange = x[:200] * 1.0
     strange[:, 150:156] += np.random.default_rng(1).poisson(60, (200, 6))
     pca = streamed(x)
-    assert np.median(pca.residual(x, pca.transform(x))) == pytest.approx(1.0, abs=0.06)
-    assert np.median(pca.residual(strange, pca.transform(strange))) > 3
+    assert np.median(pca.rebuild(x, pca.transform(x)).residual) == pytest.approx(1.0, abs=0.06)
+    assert np.median(pca.rebuild(strange, pca.transform(strange)).residual) > 3
     one = streamed(x, config=DecomposeSettings(components=1))
-    assert np.median(one.residual(x, one.transform(x))) > 1.2
+    assert np.median(one.rebuild(x, one.transform(x)).residual) > 1.2
     fresh = StreamingPCA(200)
-    assert np.isnan(fresh.residual(x, fresh.transform(x))).all()
+    assert np.isnan(fresh.rebuild(x, fresh.transform(x)).residual).all()
 
 
 def test_dead_channels_do_no_harm():

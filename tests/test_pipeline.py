@@ -50,11 +50,11 @@ def settled(scan, core, low, sizes, **changes):
         result = pipeline.process(chunk)
         board.announce(pipeline.specs)
         board.update(result)
-        board.refresh(pipeline.refreshed())
+        for part in pipeline.refreshed():
+            board.update(part)
     for result in pipeline.settle(lambda size: chunks_of(scan, core, low, always(size))):
         board.announce(pipeline.specs)
         board.update(result)
-    board.refresh(pipeline.refreshed())
     return board.snapshot().maps, pipeline
 
 
@@ -85,17 +85,20 @@ def test_what_is_settled_is_what_is_refreshed():
     pipeline = pipeline_of(scan)
     for chunk in chunks_of(scan, core, low, always(37)):
         pipeline.process(chunk)
-    pipeline.refreshed()
+    list(pipeline.refreshed())
     board = MapBoard(scan, pipeline.specs)
     for result in pipeline.settle(lambda size: chunks_of(scan, core, low, always(size))):
         board.announce(pipeline.specs)
         board.update(result)
     settled_maps = board.snapshot().maps
-    refreshed = pipeline.refreshed()
-    assert {"cluster", "loading 1", "loading 2"} <= refreshed.keys()
-    for name, values in refreshed.items():
+    kept = pipeline.known.loadings()
+    for name, values in {
+        "cluster": pipeline.kmeans.predict(kept),
+        "loading 1": kept[:, 0],
+        "loading 2": kept[:, 1],
+    }.items():
         np.testing.assert_array_equal(settled_maps[name].ravel(), values, err_msg=name)
-    assert pipeline.refreshed() == {}  # until something moves again
+    assert list(pipeline.refreshed()) == []  # until something moves again
 
 
 @pytest.mark.parametrize("order", ["swapped chunks", "a pixel again", "backwards"])
@@ -113,7 +116,7 @@ def test_pixels_that_come_out_of_order_are_noticed(order):
     pipeline.learn = learnt.append  # the learners start anew and see the recording
     for _ in pipeline.settle(lambda size: chunks_of(scan, core, low, always(size))):
         pass
-    assert sum(len(chunk.pixels) for chunk in learnt) == 80
+    assert sum(len(ready.total) for ready in learnt) == 80
 
 
 def test_pixels_in_any_order_give_the_result_of_the_file():
@@ -144,7 +147,8 @@ def test_no_pixel_is_stale_when_the_basis_moved():
         result = pipeline.process(Chunk(scan, part, core[part], low[part]))
         board.announce(pipeline.specs)
         board.update(result)
-        board.refresh(pipeline.refreshed())
+        for part in pipeline.refreshed():
+            board.update(part)
         again = np.unique(pipeline.take_outdated())
         if len(again):
             chunk = Chunk(scan, again, core[again], low[again])
@@ -234,10 +238,10 @@ def test_components_can_be_set_mid_scan():
     for chunk in chunks_of(scan, core, low, always(48)):
         pipeline.process(chunk)
     pipeline.set_components(5)
-    assert {f"loading {n}" for n in range(1, 6)} <= pipeline.refreshed().keys()
+    assert {f"loading {n}" for n in range(1, 6)} <= next(pipeline.refreshed()).maps.keys()
     chunk = Chunk(scan, np.arange(48), core[:48], low[:48])
     fresh = pipeline.process(chunk, learn=False).maps
-    kept = pipeline.loadings.current()[:48, 0]
+    kept = pipeline.known.loadings()[:48, 0]
     np.testing.assert_allclose(fresh["loading 1"], kept, rtol=1e-3)
     assert "loading 6" not in fresh
 
@@ -248,7 +252,7 @@ def test_number_of_clusters_can_be_set_mid_scan():
     for chunk in chunks_of(scan, core, low, always(48)):
         pipeline.process(chunk)
     pipeline.set_clusters(4)
-    cluster = pipeline.refreshed()["cluster"]
+    cluster = np.concatenate([part.maps["cluster"] for part in pipeline.refreshed()])
     assert len(np.unique(cluster[cluster >= 0])) == 4
 
 

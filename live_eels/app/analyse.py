@@ -8,27 +8,26 @@ Commands that touch the analysis run here, between chunks.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from live_eels.app.beside import Beside
 from live_eels.app.queues import Closed, Edge
 from live_eels.app.receive import Item
-from live_eels.app.record import unused_path
+from live_eels.app.record import finish_recording
 from live_eels.app.session import Session
 from live_eels.io.publisher import Publisher
-from live_eels.io.recorder import Recorder, RecorderError
 from live_eels.maps import MapBoard
-from live_eels.pipeline import Pipeline
+from live_eels.pipeline import Pipeline, Ready
 from live_eels.spectra import Chunk, ChunkResult, Scan, ScanEnd
 
 T = TypeVar("T")
@@ -36,8 +35,19 @@ T = TypeVar("T")
 OWED_PIXELS = 1024
 """Owed pixels are analysed in blocks of this size, so that new chunks wait no longer."""
 
+FOLLOW_SHARE = 0.1
+"""Earlier pixels that follow a new basis take no more than this of a busy thread's time."""
+
 SNAPSHOT_SHARE = 0.05
 """Snapshots take no more than this share of the thread's time, whatever the map size."""
+
+
+class Prepared(NamedTuple):
+    """A chunk under way on the thread that prepares."""
+
+    pipeline: Pipeline
+    chunk: Chunk
+    result: Callable[[], Ready | None]
 
 
 class AnalyseThread:
@@ -75,6 +85,9 @@ class AnalyseThread:
         self._sessions: list[Session] = []
         self._snapshot_due_s = 0.0
         self._kernels: AbstractContextManager[Any] = nullcontext()
+        self.beside = Beside(news=inbox.wake)
+        self._prepared: Prepared | None = None
+        self._follow_due_s = 0.0
         self._stale: Session | None = None
         self._over = False
         self._changes = 0  # by commands; a settling that one of them interrupts begins again
@@ -92,21 +105,28 @@ class AnalyseThread:
         while open_ or self._work_waits():
             try:
                 item = self._inbox.get(self._patience_s())
-                if item is not None:
-                    self._take(*item)
             except Closed:
-                open_ = False
-                item = None
-            self._obey()
+                open_, item = False, None
             if item is None:
+                self._between()
                 self._catch_up()
-            if self._stale is not None and time.monotonic() >= self._snapshot_due_s:
-                self._refresh(self._stale)
+            while item is not None:
+                following = self._inbox.get_now()
+                self._take(*item, following)
+                item = following
+                self._between()
         self._obey()
         if self._stale is not None:
             self._refresh(self._stale)
         self._over = True
         self._obey()  # whoever asked in between
+
+    def _between(self) -> None:
+        """What is done between two chunks: commands; earlier pixels follow; maps are shown."""
+        self._obey()
+        self._follow()
+        if self._stale is not None and time.monotonic() >= self._snapshot_due_s:
+            self._refresh(self._stale)
 
     def ask(self, what: Callable[[], T]) -> Future[T]:
         """Run ``what`` on this thread, between chunks."""
@@ -147,8 +167,10 @@ class AnalyseThread:
 
     def _patience_s(self) -> float | None:
         """How long to wait for a chunk: not at all while something is owed."""
-        if any(s.owed.pixels or (s.end is not None and not s.finished) for s in self._sessions):
-            return 0.0
+        for session in self._sessions:
+            over = session.end is not None and not session.finished
+            if session.owed.pixels or over or _stale(session):
+                return 0.0
         if self._stale is not None:
             return max(self._snapshot_due_s - time.monotonic(), 0.0)
         return None
@@ -165,7 +187,7 @@ class AnalyseThread:
 
     # Work
 
-    def _take(self, session: Session, item: Scan | Chunk | ScanEnd) -> None:
+    def _take(self, session: Session, item: Scan | Chunk | ScanEnd, following: Item | None) -> None:
         match item:
             case Scan():
                 session.pipeline = self._make_pipeline(session)
@@ -173,24 +195,46 @@ class AnalyseThread:
                 self._sessions.append(session)
                 self._show(session)
             case Chunk():
-                self._analyse(session, item, learn=True)
+                ready = self._ready(session, item, learn=True)
+                self._prepare(following)
+                self._analyse(session, item, ready, learn=True)
             case ScanEnd():
                 pass  # session.end says so; what is owed comes first
 
-    def _analyse(self, session: Session, chunk: Chunk, *, learn: bool) -> None:
+    def _prepare(self, following: Item | None) -> None:
+        """Have the next chunk prepared while this one is analysed."""
+        if following is None:
+            return
+        session, chunk = following
+        pipeline = session.pipeline
+        if pipeline is not None and isinstance(chunk, Chunk):
+            result = self.beside.preparing.begin(lambda: pipeline.prepare(chunk))
+            self._prepared = Prepared(pipeline, chunk, result)
+
+    def _ready(self, session: Session, chunk: Chunk, *, learn: bool) -> Ready | None:
+        """The chunk as prepared meanwhile, or prepared now."""
+        prepared, self._prepared = self._prepared, None
+        pipeline = session.pipeline
+        assert pipeline is not None
+        with self._kernels:
+            ready = prepared.result() if prepared is not None else None
+            # A command may have replaced the pipeline since.
+            if prepared is None or prepared.pipeline is not pipeline or prepared.chunk is not chunk:
+                ready = pipeline.prepare(chunk, learn=learn)
+            return ready
+
+    def _analyse(self, session: Session, chunk: Chunk, ready: Ready | None, *, learn: bool) -> None:
         pipeline, board = session.pipeline, session.board
         assert pipeline is not None
         assert board is not None
         with self._kernels:
-            result = pipeline.process(chunk, learn=learn)
+            result = pipeline.take(ready, learn=learn)
         if learn:
             session.analysed += chunk.visits
             if len(result.pixels):
                 session.last_shift_ev = float(result.maps["shift"][-1])
         self._land(session, board, pipeline, result)
-        outdated = pipeline.take_outdated()
-        if session.recorder is not None:
-            session.owed.add(outdated, learn=False)
+        _owe_outdated(session, pipeline)
         if np.isfinite(chunk.received_s):
             session.lags_s.append(time.monotonic() - chunk.received_s)
 
@@ -203,6 +247,25 @@ class AnalyseThread:
             self._publisher.pixels(session.scan.id, result)
         self._stale = session
 
+    def _follow(self) -> None:
+        """Let some earlier pixels follow the newest basis; little of the time while busy."""
+        start_s = time.monotonic()
+        if start_s < self._follow_due_s and not self._inbox.empty:
+            return
+        for session in filter(_stale, self._sessions):
+            pipeline, board = session.pipeline, session.board
+            assert pipeline is not None
+            assert board is not None
+            part = next(pipeline.refreshed(), None)
+            _owe_outdated(session, pipeline)
+            board.announce(pipeline.specs)
+            if part is not None:
+                board.update(part)
+            self._stale = session
+            now_s = time.monotonic()
+            self._follow_due_s = now_s + (now_s - start_s) / FOLLOW_SHARE
+            return
+
     def _catch_up(self) -> None:
         """Do one block of what is owed, oldest scan first; then end scans that are over."""
         for session in self._sessions:
@@ -210,7 +273,8 @@ class AnalyseThread:
             if owed is not None:
                 pixels, learn = owed
                 chunk = self._from_recording(session, np.unique(pixels))
-                self._analyse(session, chunk, learn=learn)
+                ready = self._ready(session, chunk, learn=learn)
+                self._analyse(session, chunk, ready, learn=learn)
                 return
             if session.end is not None and not session.finished:
                 self._finish(session)
@@ -260,16 +324,18 @@ class AnalyseThread:
         assert board is not None
         assert end is not None
         if session.recorder is not None and session.analysed:
-            for result in self._interruptible(pipeline.settle(self._recorded(session))):
+            results = self._interruptible(pipeline.settle(self._recorded(session)))
+            for result in results:
                 if self._changes != changes:
                     session.settled = 0
+                    results.close()
                     return
                 session.settled += len(result.pixels)
                 self._land(session, board, pipeline, result)
                 if time.monotonic() >= self._snapshot_due_s:
                     self._show(session)
         self._show(session)
-        self._close_recording(session, end)
+        finish_recording(session, end, self._folder)
         session.ended_s = session.ended_s or time.monotonic()
         session.finished = True
         self._sessions.remove(session)
@@ -279,36 +345,14 @@ class AnalyseThread:
             self._publisher.event("scan_end", session.scan.id, {"reason": end.reason})
         self._on_finished(session)
 
-    def _interruptible(self, results: Iterable[ChunkResult]) -> Iterator[ChunkResult]:
-        iterator = iter(results)
+    def _interruptible(self, results: Iterator[ChunkResult]) -> Generator[ChunkResult]:
         while True:
             self._obey()
             with self._kernels:
-                result = next(iterator, None)
+                result = next(results, None)
             if result is None:
                 return
             yield result
-
-    def _close_recording(self, session: Session, end: ScanEnd) -> None:
-        recorder = session.recorder
-        if recorder is None:
-            return
-        if not session.keep:
-            return
-        try:
-            counters = asdict(session.counters) | {"shed": session.shed}
-            recorder.finish(end, session.snapshot, counters)
-            if session.temporary is not None:  # the user changed their mind while it ran
-                self._keep_after_all(session, recorder)
-        except (RecorderError, OSError) as error:
-            session.problem(str(error))
-
-    def _keep_after_all(self, session: Session, recorder: Recorder) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        if session.path == recorder.path:
-            session.path = unused_path(self._folder, recorder.path.stem)
-        assert session.path is not None
-        shutil.copyfile(recorder.path, session.path)
 
     # Showing
 
@@ -316,7 +360,7 @@ class AnalyseThread:
         """Show a scan as it is now; the file of one that is finished follows."""
         self._show(session)
         if session.finished and session.end is not None:
-            self._close_recording(session, session.end)
+            finish_recording(session, session.end, self._folder)
 
     def _show(self, session: Session) -> None:
         """Take a snapshot and publish it; how often follows from what it costs."""
@@ -325,7 +369,9 @@ class AnalyseThread:
         assert board is not None
         start_s = time.monotonic()
         board.announce(pipeline.specs)
-        board.refresh(pipeline.refreshed())
+        if session.end is not None:  # there is time: everything follows
+            for part in pipeline.refreshed():
+                board.update(part)
         snapshot = board.snapshot(pipeline.curves(), pipeline.scree, pipeline.components)
         session.snapshot = replace(snapshot)
         if self._publisher is not None:
@@ -334,3 +380,15 @@ class AnalyseThread:
         now_s = time.monotonic()
         pause_s = max(1.0 / self._rate_hz, (now_s - start_s) / SNAPSHOT_SHARE)
         self._snapshot_due_s = now_s + pause_s
+
+
+def _owe_outdated(session: Session, pipeline: Pipeline) -> None:
+    """Pixels that came before a component was found are looked at again."""
+    outdated = pipeline.take_outdated()
+    if session.recorder is not None:
+        session.owed.add(outdated, learn=False)
+
+
+def _stale(session: Session) -> bool:
+    """Whether pixels of it have yet to follow what was learnt."""
+    return session.pipeline is not None and session.pipeline.stale

@@ -153,7 +153,7 @@ class Engine:
         try:
             with one_blas_thread():
                 with self.kernels:
-                    warm_up(self.config, self.models)
+                    warm_up(self.config, self.models, self.analyse.beside)
                 if many_threads_may_call():
                     self.kernels = nullcontext()
                 self.analyse.run(self.kernels)
@@ -188,7 +188,7 @@ class Engine:
         return session
 
     def _make_pipeline(self, session: Session) -> Pipeline:
-        return make_pipeline(session, self.config, self.models)
+        return make_pipeline(session, self.config, self.models, self.analyse.beside)
 
     def _finished(self, session: Session) -> None:
         for old in self.sessions:
@@ -368,7 +368,7 @@ class Engine:
                 )
                 changed = msgspec.structs.replace(self.config, preprocess=preprocess)
                 session.scan.core.axis.window(low_ev, high_ev)
-                session.pipeline = make_pipeline(session, changed, self.models)
+                session.pipeline = make_pipeline(session, changed, self.models, self.analyse.beside)
                 self.config = changed
                 self.analyse.again(session, learn=True)
                 return Ok(message=f"analysing {low_ev:g} to {high_ev:g} eV; earlier pixels follow")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from live_eels.app.beside import Beside
 from live_eels.app.pipelines import ModelFinder, make_pipeline, one_blas_thread
 from live_eels.app.session import Session
 from live_eels.config import Config
@@ -60,30 +61,33 @@ def _process(
 ) -> Session:
     scan = recording.scan
     session = Session(scan, 1, time.monotonic(), time.time(), keep=out is not None, path=out)
-    pipeline = session.pipeline = make_pipeline(session, config, ModelFinder(config.classify.model))
+    beside = Beside()
+    models = ModelFinder(config.classify.model)
+    pipeline = session.pipeline = make_pipeline(session, config, models, beside)
     board = session.board = MapBoard(scan, pipeline.specs)
     total = int(np.count_nonzero(recording.visits() > 0))
     recorder = Recorder(out, recording.as_one_pass()) if out is not None else None
     done = 0
-    for chunk in recording.chunks(LEARN_PIXELS):
-        if recorder is not None:
-            recorder.write(chunk)
-        pipeline.learn(chunk)
-        done += len(chunk.pixels)
+
+    def copied() -> Iterator[Chunk]:
+        for chunk in recording.chunks(LEARN_PIXELS):
+            if recorder is not None:
+                recorder.write(chunk)
+            yield chunk
+
+    for ready in beside.preparing.ahead(pipeline.prepare, copied()):
+        pipeline.learn(ready)
+        done += 0 if ready is None else len(ready.total)
         progress("learn", done, total)
     session.counters.visits = session.counters.pixels = session.analysed = done
     session.recorded = done if recorder else 0
 
-    def chunks(size: int) -> Iterator[Chunk]:
-        return recording.chunks(size)
-
     done = 0
-    for result in pipeline.settle(chunks):
+    for result in pipeline.settle(recording.chunks):
         board.announce(pipeline.specs)
         board.update(result)
         done += len(result.pixels)
         progress("label", done, total)
-    board.refresh(pipeline.refreshed())
     session.settled, session.finished, session.ended_s = done, True, time.monotonic()
     session.end = ScanEnd(scan.id, "complete" if done == scan.pixels else "aborted", done)
     session.snapshot = board.snapshot(pipeline.curves(), pipeline.scree, pipeline.components)

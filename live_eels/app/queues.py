@@ -87,6 +87,16 @@ class Edge(Generic[T]):
                 raise Closed
             return None
 
+    def get_now(self) -> T | None:
+        """Take the next item if one waits."""
+        with self._changed:
+            if not self._items:
+                return None
+            item, weight = self._items.popleft()
+            self._weight -= weight
+            self._changed.notify_all()
+            return item
+
     def wake(self) -> None:
         """Make ``get`` return, from any thread."""
         with self._changed:
@@ -103,6 +113,11 @@ class Edge(Generic[T]):
     def idle(self) -> bool:
         """Nothing waits, and the taking thread has nothing to do."""
         return self._waiting and not self._items
+
+    @property
+    def empty(self) -> bool:
+        """Nothing waits."""
+        return not self._items
 
     @property
     def fill(self) -> float:

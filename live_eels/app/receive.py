@@ -38,7 +38,6 @@ class Books:
     """What the receive thread counts over all scans."""
 
     messages: int = 0
-    bytes: int = 0
     wire_errors: int = 0
     faults: Counter[str] = field(default_factory=Counter)
 
@@ -110,7 +109,6 @@ class ReceiveThread:
     def _take(self, parts: list[memoryview]) -> None:
         now_s = time.monotonic()
         self.books.messages += 1
-        self.books.bytes += sum(map(len, parts))
         try:
             for message in self._decode(parts):
                 if isinstance(message, Scan):

@@ -7,9 +7,11 @@ room for is not kept in memory: its pixels are owed, and read back from the reco
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 from live_eels.app.queues import Closed, Edge
@@ -109,6 +111,28 @@ class RecordThread:
         session.problem(f"NOT RECORDED: {error}")
         if session.recorder is not None:
             session.recorder.close()
+
+
+def finish_recording(session: Session, end: ScanEnd, folder: Path) -> None:
+    """Write the end of a scan into its file, and keep in ``folder`` what is to be kept after all.
+
+    For the thread that analyses, once the last map is made. What goes wrong the user is told.
+    """
+    recorder = session.recorder
+    if recorder is None or not session.keep:
+        return
+    try:
+        counters = asdict(session.counters) | {"shed": session.shed}
+        recorder.finish(end, session.snapshot, counters)
+        if session.temporary is None:
+            return
+        folder.mkdir(parents=True, exist_ok=True)  # the user changed their mind while it ran
+        if session.path == recorder.path:
+            session.path = unused_path(folder, recorder.path.stem)
+        assert session.path is not None
+        shutil.copyfile(recorder.path, session.path)
+    except (RecorderError, OSError) as error:
+        session.problem(str(error))
 
 
 def unused_path(folder: Path, name: str) -> Path:

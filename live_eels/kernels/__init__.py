@@ -8,8 +8,10 @@ Compile options live in this one place:
   re-association lets sums use vector registers.
 - ``error_model="numpy"``: division by zero gives inf, as in the plain twins.
 
-Kernels that run parallel over pixels (``pjit``) belong to the analyse thread alone: under
-numba's built-in threading layer a second thread in a parallel kernel aborts the process.
+What every spectrum goes through is serial (``jit``): stages run beside each other on different
+threads instead, and no thread of OpenMP's spins on a core that another stage wants. Analyses
+that take long are parallel over pixels (``pjit``); under numba's built-in threading layer a
+second thread in a parallel kernel aborts the process.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ def jit(function: F) -> F:
 
 
 def pjit(function: F) -> F:
-    """Compile a kernel whose ``prange`` loops run over pixels; analyse thread only."""
+    """Compile a kernel whose ``prange`` loops run over pixels."""
     return _compile(function, parallel=True)
 
 

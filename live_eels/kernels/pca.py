@@ -97,25 +97,49 @@ def project(
 
 
 @jit
-def left_over(
+def rebuild(
+    loadings: NDArray[np.float32],
+    factors: NDArray[np.float32],
     x: NDArray[np.float32],
-    model: NDArray[np.float32],
     share: NDArray[np.float32],
     out: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    left: NDArray[np.float32],
 ) -> None:
-    """Squares of what a model leaves of each row, in units of the row's counting noise.
+    """Spectra from their components, and what these leave of the measured ones.
 
     Parameters
     ----------
-    x, model : float32 ``(pixel, channel)``, counts
+    loadings : float32 ``(pixel, component)``
+    factors : float32 ``(component, channel)``
+    x : float32 ``(pixel, channel)``, counts
     share : float32 ``(channel,)``, the part of all counts that a channel gets
-    out : float32 ``(pixel,)``, sum over channels
+    out : float32 ``(pixel, channel)``, counts
+    noise : float32 ``(pixel,)``
+        Standard deviation of ``x - out`` over the channels, counts.
+    left : float32 ``(pixel,)``
+        Squares of ``x - out`` in units of counting noise, sum over channels; nan without counts.
     """
+    channels = x.shape[1]
     for i in range(x.shape[0]):
+        row = out[i]
+        row[:] = np.float32(0.0)
+        for k in range(loadings.shape[1]):
+            a = loadings[i, k]
+            factor = factors[k]
+            for j in range(channels):
+                row[j] += a * factor[j]
         total = np.float32(0.0)
+        rest = np.float32(0.0)
         squares = np.float32(0.0)
-        for j in range(x.shape[1]):
-            total += x[i, j]
-            rest = x[i, j] - model[i, j]
-            squares += rest * rest / share[j]
-        out[i] = squares / total if total > 0 else np.nan
+        weighted = np.float32(0.0)
+        measured = x[i]
+        for j in range(channels):
+            off = measured[j] - row[j]
+            total += measured[j]
+            rest += off
+            squares += off * off
+            weighted += off * off / share[j]
+        mean = rest / channels
+        noise[i] = np.sqrt(max(squares / channels - mean * mean, 0.0))
+        left[i] = weighted / total if total > 0 else np.nan

@@ -392,10 +392,10 @@ def test_a_stage_that_fails_stops_the_engine_with_its_exception(endpoint, tmp_pa
     engine.start()
     wait_for(lambda: engine.to_analyse.idle, "the warm-up")
 
-    def fail(self, chunk, learn=True):
+    def fail(self, ready, learn=True):
         raise RuntimeError("a stage is broken")
 
-    monkeypatch.setattr(Pipeline, "process", fail)
+    monkeypatch.setattr(Pipeline, "take", fail)
     send(socket, messages(scan, core, low))
     with pytest.raises(RuntimeError, match="a stage is broken"):
         engine.join(WAIT_S)

@@ -102,8 +102,8 @@ def scored(name: str) -> list[float | str]:
             pipeline.process(Chunk(scan, outdated, whole.counts[rows], low), learn=False)
         done += len(chunk.pixels)
         while len(live) < 3 and done >= marks[len(live)]:
-            seen = pixels[:done]
-            label = pipeline.kmeans.predict(pipeline.loadings.current()[seen])
+            seen = np.sort(pixels[:done])
+            label = pipeline.kmeans.predict(pipeline.known.loadings())
             live.append(_ari(truth[seen], label))
     settled = np.full(scan.pixels, np.nan, np.float32)
     spectra = np.zeros((scan.pixels, pipeline.window.stop - pipeline.window.start), np.float32)

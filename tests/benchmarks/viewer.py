@@ -190,7 +190,8 @@ class Worked(FakeEngine):
             self.cpu_s = time.thread_time()
             if time.perf_counter() > next_s:
                 next_s = time.perf_counter() + EVERY_S
-                self.board.refresh(self.pipeline.refreshed())
+                for part in self.pipeline.refreshed():
+                    self.board.update(part)
                 self.newest = self.board.snapshot(
                     self.pipeline.curves(), self.pipeline.scree, self.pipeline.components
                 )

@@ -61,13 +61,17 @@ def test_a_nan_channel_makes_only_its_row_nan():
     assert (np.delete(out, 2, axis=0) == 40).all()
 
 
-def test_left_over():
+def test_rebuild():
     rng = np.random.default_rng(3)
     x = rng.poisson(20, (7, 40)).astype(np.float32)
     x[2] = 0
-    model = rng.uniform(15, 25, x.shape).astype(np.float32)
+    loadings = rng.normal(size=(7, 3)).astype(np.float32)
+    factors = rng.normal(size=(3, 40)).astype(np.float32)
     share = rng.uniform(0.01, 0.05, 40).astype(np.float32)
-    out = np.empty(7, np.float32)
-    pca.left_over(x, model, share, out)
-    np.testing.assert_allclose(out, plain.left_over(x, model, share), rtol=1e-5)
-    assert np.isnan(out[2])
+    out, noise, left = np.empty_like(x), np.empty(7, np.float32), np.empty(7, np.float32)
+    pca.rebuild(loadings, factors, x, share, out, noise, left)
+    for got, wanted in zip(
+        (out, noise, left), plain.rebuild(loadings, factors, x, share), strict=True
+    ):
+        np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    assert np.isnan(left[2])

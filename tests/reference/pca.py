@@ -27,10 +27,15 @@ def project(x: NDArray[np.float32], projection: NDArray[np.float32]) -> NDArray[
     return np.asarray(x.astype(np.float64) @ projection.T.astype(np.float64))
 
 
-def left_over(
-    x: NDArray[np.float32], model: NDArray[np.float32], share: NDArray[np.float32]
-) -> NDArray[np.float64]:
+def rebuild(
+    loadings: NDArray[np.float32],
+    factors: NDArray[np.float32],
+    x: NDArray[np.float32],
+    share: NDArray[np.float32],
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     wide = x.astype(np.float64)
+    model = loadings.astype(np.float64) @ factors.astype(np.float64)
     total = wide.sum(axis=1)
-    squares = ((wide - model.astype(np.float64)) ** 2 / share.astype(np.float64)).sum(axis=1)
-    return np.where(total > 0, squares / np.where(total > 0, total, 1.0), np.nan)
+    squares = ((wide - model) ** 2 / share.astype(np.float64)).sum(axis=1)
+    left = np.where(total > 0, squares / np.where(total > 0, total, 1.0), np.nan)
+    return model, (wide - model).std(axis=1), left

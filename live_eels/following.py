@@ -1,0 +1,126 @@
+"""Loadings and cluster of every pixel, kept up with what has been learnt.
+
+Lives here: the rule that no pixel on a map is stale. Pixels are placed in the newest basis as
+they come; when the basis or the centres move, earlier ones follow from their loadings, some
+at a time, so that none of it ever takes long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from live_eels.learning import Learnt
+from live_eels.loadings import PixelLoadings
+
+FOLLOW_PIXELS = 4096
+"""So many pixels follow at a time: a few ms, between two chunks."""
+
+CAPTURED = 0.9
+"""A component is new when less of it than this lies in the basis before."""
+
+MEAN_OF_PIXELS = 20_000
+"""The mean spectrum of a cluster is taken from so many pixels of the scan, at most."""
+
+
+class EveryPixel:
+    """What is known of each pixel of a scan.
+
+    Parameters
+    ----------
+    pixels
+        Of the scan.
+    learnt
+        What was learnt so far.
+    """
+
+    def __init__(self, pixels: int, learnt: Learnt) -> None:
+        self.learnt = learnt
+        self._pixels = pixels
+        self._loadings = PixelLoadings(pixels, learnt.pca.width)
+        self._since_turn: list[NDArray[np.int64]] = []
+        self._outdated: list[NDArray[np.int64]] = []
+        self._following, self._followed = learnt.version, 0
+
+    def adopt(self, newest: Learnt) -> None:
+        """Take over what was learnt meanwhile; earlier loadings turn with the basis."""
+        before, self.learnt = self.learnt, newest
+        if newest.pca.basis_version == before.pca.basis_version:
+            return
+        rotation = before.pca.turn_to(newest.pca)
+        self._loadings.turn(rotation)
+        captured = (rotation[:, : newest.components] ** 2).sum(axis=0)
+        if captured.size and captured.min() < CAPTURED:
+            self._outdated += self._since_turn
+        self._since_turn = []
+
+    def put(self, pixels: NDArray[np.int64], loadings: NDArray[np.float32]) -> None:
+        """Keep loadings ``(pixel, component)`` of these pixels, in the basis as it is now."""
+        self._loadings.put(pixels, loadings)
+        self._since_turn.append(pixels)
+
+    def take_outdated(self) -> NDArray[np.int64]:
+        """Pixels whose own counts are needed again, int64 ``(pixel,)``; none a second time.
+
+        Loadings follow a turn of the basis as far as the basis before could express them. What
+        came just before a component was found did not have it.
+        """
+        outdated, self._outdated = self._outdated, []
+        return np.concatenate(outdated) if outdated else np.empty(0, np.int64)
+
+    # Following
+
+    @property
+    def stale(self) -> bool:
+        """Whether earlier pixels have yet to follow."""
+        unlike = self._following != self.learnt.version
+        return self.learnt.components > 0 and (unlike or self._followed < self._loadings.reach)
+
+    def followed_all(self) -> None:
+        """Hold every pixel for up to date: all are about to be computed from their counts."""
+        self._following, self._followed = self.learnt.version, self._pixels
+
+    def follow(
+        self,
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int16]]]:
+        """Pixels that follow now, ``FOLLOW_PIXELS`` at a time, their loadings and clusters.
+
+        In raster order; what was given is not given again, so one may stop and ask anew later.
+        """
+        while self.stale:
+            if self._following != self.learnt.version:
+                self._following, self._followed = self.learnt.version, 0
+            first, self._followed = self._followed, self._followed + FOLLOW_PIXELS
+            pixels, loadings = self._loadings.between(first, self._followed)
+            yield pixels, loadings, self.learnt.kmeans.predict(loadings)
+
+    # Looking
+
+    def loadings(self) -> NDArray[np.float32]:
+        """Loadings of all pixels seen, float32 ``(pixel, component)``."""
+        return self._loadings.current()[self._loadings.seen()]
+
+    def cluster_loadings(self) -> NDArray[np.float32]:
+        """Mean loadings of each cluster, float32 ``(cluster, component)``; nan where none."""
+        learnt = self.learnt
+        n, k = learnt.components, len(learnt.kmeans.centres)
+        sample = self._loadings.sample(MEAN_OF_PIXELS)
+        cluster = learnt.kmeans.predict(sample)
+        means = np.full((k, n), np.nan, np.float32)
+        for index in range(k):
+            if (cluster == index).any():
+                means[index] = sample[cluster == index, :n].mean(axis=0)
+        return means
+
+    def shapes(self, cluster: NDArray[np.int16]) -> NDArray[np.float32]:
+        """Loadings of each pixel's cluster, up to a factor; nan for a pixel that has none.
+
+        The centres are that, and do not depend on which pixels were looked at so far; only
+        where slopes are compared they are not, and the pixels' mean has to serve.
+        """
+        kmeans = self.learnt.kmeans
+        slopes = kmeans.settings.normalise == "derivative"
+        shapes = self.cluster_loadings() if slopes else kmeans.centres
+        return np.where((cluster >= 0)[:, None], shapes[np.maximum(cluster, 0)], np.float32(np.nan))

@@ -1,0 +1,115 @@
+"""Which spectrum of a pixel the model is shown, and what becomes of its answer.
+
+Lives here: the choice between a pixel's own spectrum, the one rebuilt from its components and
+the mean of its cluster; the maps of labels. The model itself is `classify`'s.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from live_eels.classify import Classifier, Source, entropy, label_source
+from live_eels.decompose import Rebuilt
+from live_eels.learning import Learnt
+from live_eels.model_card import ModelError
+from live_eels.spectra import EnergyAxis, MapSpec
+
+Values = dict[str, NDArray[np.float32]]
+
+
+class Labeller:
+    """Labels the pixels of a scan with one model.
+
+    Parameters
+    ----------
+    classifier
+        The model.
+    axis
+        Energy axis of the prepared spectra.
+    window
+        Its channels that are decomposed.
+    wanted
+        Which spectrum is labelled; ``automatic`` goes by counts.
+
+    Raises
+    ------
+    ModelError
+        If the model is not made for this axis.
+    """
+
+    def __init__(
+        self, classifier: Classifier, axis: EnergyAxis, window: slice, wanted: Source
+    ) -> None:
+        self.elements = classifier.bind(axis)
+        self.classifier = classifier
+        self._axis, self._window, self._wanted = axis, axis.cropped(window), wanted
+        try:
+            classifier.bind(self._window)
+            self._fits = True
+        except ModelError:  # the analysis window leaves out what the model needs
+            self._fits = False
+
+    @property
+    def specs(self) -> list[MapSpec]:
+        """Its maps, the most telling first."""
+        names = self.classifier.card.names
+        return [
+            MapSpec("label", "label", "", "oxidation state", names),
+            MapSpec("valence", "intensity", "", "mean valence", limits=(2.0, 4.0)),
+            MapSpec("confidence", "fraction", "", "probability of the label"),
+            MapSpec("entropy", "fraction", "", "undecidedness of the label, 0 to 1"),
+            *(MapSpec(f"p({name})", "fraction", "", f"probability of {name}") for name in names),
+        ]
+
+    def source(self, learnt: Learnt) -> Source:
+        """Say which spectra are labelled now.
+
+        The mean spectrum of the learner decides, so the choice does not depend on chunks.
+        """
+        per_100_mev = learnt.typical_counts * 0.1 / self._window.dispersion_ev
+        clusters = learnt.kmeans.clusters > 0
+        source = label_source(per_100_mev, learnt.components > 0, clusters, self._wanted)
+        if source == "raw" or not learnt.components or not self._fits:
+            return "raw"
+        return "denoised" if source == "cluster" and not clusters else source
+
+    def label(
+        self,
+        counts: NDArray[np.float32],
+        rebuilt: Rebuilt,
+        shapes: NDArray[np.float32] | None,
+        learnt: Learnt,
+    ) -> Values:
+        """Label pixels.
+
+        Parameters
+        ----------
+        counts
+            On the whole axis, float32 ``(pixel, channel)``.
+        rebuilt
+            In the window, from their components.
+        shapes
+            Where clusters are labelled: loadings of each pixel's cluster, nan where it has
+            none; None where pixels are labelled by themselves.
+        learnt
+            What loadings are in.
+        """
+        if self.source(learnt) == "raw":
+            labels = self.classifier.predict(counts, self._axis)
+        elif shapes is None:
+            labels = self.classifier.predict(rebuilt.spectra, self._window, rebuilt.noise)
+        else:
+            means = shapes @ learnt.pca.factors[: learnt.components]
+            means = np.where(np.isnan(means[:, :1]), rebuilt.spectra, means)
+            labels = self.classifier.predict(means, self._window)
+        probability = labels.probability
+        maps: Values = {
+            "label": labels.label.astype(np.float32),
+            "confidence": probability.max(axis=1, initial=0.0),
+            "entropy": entropy(probability),
+            "valence": labels.valence,
+        }
+        for index, name in enumerate(self.classifier.card.names):
+            maps[f"p({name})"] = np.ascontiguousarray(probability[:, index])
+        return maps
