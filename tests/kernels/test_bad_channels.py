@@ -42,5 +42,29 @@ def test_a_sharp_line_is_no_hot_channel(width, height):
         assert find_bad_channels(x, NONE).tolist() == [400]
 
 
-def test_known_ones_are_kept():
-    np.testing.assert_array_equal(find_bad_channels(total(), np.array([7, 9], np.int32)), [7, 9])
+def test_the_outer_two_channels_have_too_few_neighbours_to_be_judged():
+    x = total()
+    x[[0, 1, 598, 599]] *= 3
+    assert find_bad_channels(x, NONE).size == 0
+
+
+@pytest.mark.parametrize("counts", [0.3, 3.0, 30.0])
+def test_noise_of_few_counts_is_no_fault(counts):
+    for seed in range(20):
+        x = np.random.default_rng(seed).poisson(counts, 600).astype(float)
+        assert find_bad_channels(x, NONE).size == 0
+
+
+def test_a_detector_of_which_too_much_sticks_out_is_left_as_it_is():
+    x = total()
+    x[20:580:8] *= 3
+    assert find_bad_channels(x, np.array([7], np.int32)).tolist() == [7]
+
+
+def test_known_ones_are_kept_and_bridged():
+    known = np.array([7, 9], np.int32)
+    np.testing.assert_array_equal(find_bad_channels(total(), known), known)
+    x = total()
+    x[[7, 9]] = 1e9
+    x[100] *= 3
+    np.testing.assert_array_equal(find_bad_channels(x, known), [7, 9, 100])

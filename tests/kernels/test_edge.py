@@ -60,7 +60,25 @@ def test_window_beyond_the_axis_holds_the_end_level():
     border, out, _ = _run(flat, search=(605.0, 614.0))
     assert np.isfinite(out).all()
     np.testing.assert_allclose(out[0, :3], out[0, 0], atol=1e-5)
+    np.testing.assert_allclose(out[0, -16:], out[0, 0], atol=1e-4)
     assert 600 < 600 + border[0] * 0.25 < 625
+
+
+def test_of_several_elements_the_one_whose_edge_is_there_is_told():
+    energies = 600 + 0.5 * np.arange(300)
+    at = np.array([640.0, 708.0, 641.0, 707.0])
+    lines = np.exp(-0.5 * ((energies - at[:, None]) / 1.2) ** 2)
+    lines += 0.4 * np.exp(-0.5 * ((energies - at[:, None] - 12.0) / 1.5) ** 2)
+    pad, channel, points = 80, 0.5, 32
+    starts = (np.array([632.0, 700.0]) - 600) / channel + 0.5 + pad
+    element, border = np.empty(4, np.int64), np.empty(4)
+    edge_windows(
+        (50 + 400 * lines).astype(np.float32), 0, 300, pad, 2, starts, np.array([30, 30]),
+        STEP_EV / channel, -7 / channel, 0.8 / channel, 1.6, element, border,
+        np.empty((4, points), np.float32),
+    )  # fmt: skip
+    assert element.tolist() == [0, 1, 0, 1]
+    np.testing.assert_allclose(600 + (border - pad - 0.5) * channel, at, atol=0.3)
 
 
 def test_no_spectra():

@@ -45,6 +45,12 @@ def test_one_round_from_a_good_guess_is_enough():
     more = np.asfortranarray(gram + cross_products(400, pixels=300, seed=7))
     values, _ = leading(more, ones, good.astype(np.float32), 1, 3)
     np.testing.assert_allclose(values[:3], plain.leading(more, ones, 3)[0], rtol=1e-4)
+    # Where variances fall slowly a good guess is kept, and from nowhere one round does not do.
+    slow = np.asfortranarray(np.diag(np.linspace(1.1, 1.0, 400)).astype(np.float32))
+    values, _ = leading(slow, ones, np.eye(400, 6, dtype=np.float32), 1, 3, images=1)
+    np.testing.assert_allclose(values, np.diagonal(slow)[:6], rtol=1e-5)
+    values, _ = leading(slow, ones, np.zeros((400, 6), np.float32), 1, 3, images=1)
+    assert values[0] < 1.09
 
 
 def test_a_matrix_of_zeros_has_no_leading_vector_but_is_no_error():
