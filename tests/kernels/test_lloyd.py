@@ -113,3 +113,22 @@ def test_matched_keeps_as_many_numbers_as_can_be_kept(seed):
 def test_matched_of_nothing():
     nothing = np.zeros(0, np.int16)
     assert lloyd.matched(nothing, nothing).size == 0
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_the_cluster_that_gains_most_is_halved_whichever_comes_first(side):
+    rng = np.random.default_rng(4)
+    truth = np.repeat([0, 1, 2], 200)
+    middles = np.array([[0.0, 0.0], [40.0, 0.0], [40.0, 12.0]])
+    values = (side * (middles[truth] + rng.normal(size=(600, 2)))).astype(np.float32)
+    variance = np.full(600, 0.5, np.float32)
+    found = lloyd.one_by_one(values, variance, 3).centres
+    nearest = np.argmin(((found[:, None] - side * middles) ** 2).sum(axis=2), axis=1)
+    assert sorted(nearest.tolist()) == [0, 1, 2]
+    np.testing.assert_allclose(found, side * middles[nearest], atol=0.3)
+
+
+def test_nobody_cannot_be_halved():
+    values = np.zeros((5, 2), np.float32)
+    nobody = np.zeros(5, bool)
+    assert lloyd.halves(values, np.ones(5, np.float32), nobody, 1) is None
