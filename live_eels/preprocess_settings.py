@@ -17,7 +17,8 @@ class PreprocessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     Parameters
     ----------
     edges
-        Edges the specimen has, such as ``["Mn L", "Fe L"]``: they set the windows below.
+        Edges the specimen has, such as ``["Mn L", "Fe L"]``: they set the windows below, and
+        their maps are made without being asked for (net counts; mean valence of Mn and Fe).
         Empty: Mn and Fe if the axis holds them, else the first often-mapped edge it holds.
     window_ev
         The energies that are analysed; None: from 10 eV before the first edge to 50 eV after

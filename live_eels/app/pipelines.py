@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from live_eels import analyses
+from live_eels.analyses.defaults import for_edges
 from live_eels.app.beside import Beside
 from live_eels.app.session import Session
 from live_eels.classify import Classifier
@@ -172,6 +173,10 @@ def make_pipeline(
         session.problem(f"no labels: {error}")
     for error_text in pipeline.extra.errors:
         session.problem(error_text)
+    given = [spec.name for spec in pipeline.extra.specs]
+    for analysis in for_edges(config.preprocess.edges, given):
+        with suppress(WindowError):  # nobody asked for it
+            pipeline.add_analysis(analysis)
     return pipeline
 
 

@@ -10,6 +10,7 @@ all channels at once; the costly ones only where it is.
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,6 +61,7 @@ class Reference(NamedTuple):
 NO_REFERENCE = Reference(np.zeros(0, np.float32), np.zeros(0, np.float32), 1.0, 8)
 
 
+@cache
 def threshold(sigmas: float) -> Threshold:
     """Counts reached by chance as rarely as a Gaussian reaches ``sigmas``.
 

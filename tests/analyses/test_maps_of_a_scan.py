@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from live_eels import analyses
+from live_eels import analyses, edges
 from live_eels.analyses.references import LibraryError, read, shipped
 from live_eels.preprocess import Preprocessor
 from live_eels.preprocess_settings import PreprocessSettings
@@ -132,6 +132,41 @@ def test_what_references_lack_shows_in_the_residual():
     )
     assert np.mean(other["Mn MLLS chi-square"]) > 1.2 * np.mean(clean["Mn MLLS chi-square"])
     assert np.mean(other["Mn MLLS residual"]) > np.mean(clean["Mn MLLS residual"])
+
+
+def test_every_edge_up_to_3_kev_gives_its_map():
+    """By name, on an axis around it: the net counts put in, within their error; M and N too.
+
+    Every fourth, and those that are most often mapped.
+    """
+    named = {"O K", "Mn L", "La M", "Ba M", "Au M", "Si K", "U N"}
+    done = set()
+    for number, edge in enumerate(edges.main_edges()):
+        if edge.onset_ev < 60 or (number % 4 and edge.name not in named):
+            continue  # below 60 eV a power law has no room above the zero loss
+        start = edge.fit_ev[0] - 5
+        axis = EnergyAxis(start, (edge.signal_ev[1] + 5 - start) / 400, 400)
+        energy = axis.energies_ev
+        expected = 300 * (energy / edge.onset_ev) ** -3.0
+        step = 200 * (energy >= edge.onset_ev)
+        core = np.random.default_rng(edge.atomic_number).poisson(expected + step, (12, 400))
+        scan = Scan("e", (NavigationAxis("x", 12),), (Signal("core", axis, "f4"),))
+        maps = maps_of(
+            scan,
+            Chunk(scan, np.arange(12), core.astype(np.float32)),
+            {"kind": "element", "edge": edge.name},
+            settings=PreprocessSettings(align="none", spikes_sigma=0, find_bad_channels=False),
+        )
+        inside = axis.window(*edge.signal_ev)
+        error = maps[f"{edge.name} error"].mean() / np.sqrt(12)
+        off = maps[edge.name].mean() - step[inside].sum()
+        assert abs(off) < 5 * error, edge.name
+        np.testing.assert_allclose(
+            maps[f"{edge.name} SNR"], maps[edge.name] / maps[f"{edge.name} error"], rtol=1e-4
+        )
+        done.add(edge.name)
+    assert named <= done
+    assert len(done) > 40
 
 
 @pytest.mark.parametrize("thickness", [0.1, 0.3, 1.0, 2.0, 3.0])
