@@ -132,6 +132,9 @@ class _OpenChunk:
         self.scan = scan
         self.capacity = capacity
         self.need = _CORE | (_LOW if scan.low else 0)
+        self.signals = {scan.core.name: (scan.core, _CORE)}
+        if scan.low:
+            self.signals[scan.low.name] = (scan.low, _LOW)
         self._slot = np.full(scan.pixels, -1, np.int32)
         self.seen = np.zeros(scan.pixels, np.bool_)
         self.pixels_seen = 0
@@ -145,6 +148,11 @@ class _OpenChunk:
         self._low = _rows(self.scan.low, self.capacity) if self.scan.low else None
 
     def see(self, pixels: NDArray[np.int64]) -> None:
+        if len(pixels) == 1:  # as for put_one
+            pixel = int(pixels[0])
+            self.pixels_seen += 0 if self.seen[pixel] else 1
+            self.seen[pixel] = True
+            return
         new = ~self.seen[pixels]
         self.seen[pixels] = True
         self.pixels_seen += int(np.count_nonzero(new))
@@ -360,7 +368,7 @@ class Assembler:
         if scan is None or chunk is None or spectra.scan_id != scan.id:
             self._orphan(spectra, received_s)
             return []
-        bit = self._check(scan, spectra)
+        bit = self._check(scan, chunk.signals, spectra)
         in_order = spectra.sequence >= self._sequence.next
         if not self._count(spectra):
             return []
@@ -413,15 +421,13 @@ class Assembler:
             self.counters.unpaired += int(np.count_nonzero(~(chunk.low_seen & chunk.core_seen)))
         return [chunk]
 
-    def _check(self, scan: Scan, spectra: Spectra) -> int:
-        low = scan.low
-        if spectra.signal == scan.core.name:
-            signal, bit = scan.core, _CORE
-        elif low is not None and spectra.signal == low.name:
-            signal, bit = low, _LOW
-        else:
+    def _check(
+        self, scan: Scan, signals: dict[str, tuple[Signal, int]], spectra: Spectra
+    ) -> int:
+        if spectra.signal not in signals:
             names = [s.name for s in scan.signals]
             raise WireError(f"signal {spectra.signal!r} was not announced; the scan has {names}")
+        signal, bit = signals[spectra.signal]
         counts = spectra.counts
         if counts.shape[1] != signal.axis.size or counts.dtype.str[1:] != signal.dtype:
             raise WireError(
