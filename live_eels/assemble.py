@@ -421,9 +421,7 @@ class Assembler:
             self.counters.unpaired += int(np.count_nonzero(~(chunk.low_seen & chunk.core_seen)))
         return [chunk]
 
-    def _check(
-        self, scan: Scan, signals: dict[str, tuple[Signal, int]], spectra: Spectra
-    ) -> int:
+    def _check(self, scan: Scan, signals: dict[str, tuple[Signal, int]], spectra: Spectra) -> int:
         if spectra.signal not in signals:
             names = [s.name for s in scan.signals]
             raise WireError(f"signal {spectra.signal!r} was not announced; the scan has {names}")

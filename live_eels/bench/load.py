@@ -24,6 +24,9 @@ from live_eels.spectra import Instrument, NavigationAxis, Scan, Spectra
 WINDOW = 4096
 """Spectra under way at most: less than what the engine would shed."""
 
+MOST_PER_S = 45_000
+"""Messages for each second of a run whose headers are made before it."""
+
 SKIP = 0.1
 """The first part of a run does not count: kernels, caches, first components."""
 
@@ -126,26 +129,42 @@ def run(task: Task, analysed: Any, answer: Connection) -> None:
         socket.connect(task.endpoint)
         echo = _Echo(context, task.results, task.side**2) if task.rate else None
         scan, counts = read_template(task.template, task.side)
+        heads = _heads(scan, counts, task)
         socket.send_multipart(wire.encode(scan))
-        answer.send(_send(socket, task, scan, counts, analysed, echo))
+        answer.send(_send(socket, task, heads, counts, analysed, echo))
         if echo is not None:
             echo.stop()
+
+
+def _heads(scan: Scan, counts: dict[str, NDArray[Any]], task: Task) -> list[list[wire.Part]]:
+    """Topic and header of every message, made before the run: a detector has other means."""
+    times = min(scan.pixels // task.per_message, int(MOST_PER_S * task.seconds))
+    one = {name: values[: task.per_message] for name, values in counts.items()}
+    heads: list[list[wire.Part]] = []
+    for number in range(times):
+        first = number * task.per_message
+        rows = np.arange(first, first + task.per_message)
+        for name, values in one.items():
+            message = Spectra(scan.id, name, len(heads), rows, values)
+            heads.append(wire.encode(message)[:2])
+    return heads
 
 
 def _send(
     socket: zmq.Socket[bytes],
     task: Task,
-    scan: Scan,
+    heads: list[list[wire.Part]],
     counts: dict[str, NDArray[Any]],
     analysed: Any,
     echo: _Echo | None,
 ) -> Load:
-    sent = before = sequence = 0
+    sent = before = 0
     start = end = None
     window = WINDOW if task.rate is None else task.per_message
     cpu_start = time.process_time()
     size = len(next(iter(counts.values())))
-    while sent + task.per_message <= scan.pixels:
+    messages = iter(heads)
+    while sent < len(heads) // len(counts) * task.per_message:
         now = time.perf_counter()
         if start is None and analysed.value:  # the engine has got going
             start, cpu_start, before = now, time.process_time(), sent
@@ -157,12 +176,10 @@ def _send(
         elif sent + task.per_message - analysed.value > window:
             time.sleep(0.0003)
             continue
-        rows, first = np.arange(sent, sent + task.per_message), sent % size
-        for name, values in counts.items():
+        first = sent % size
+        for values in counts.values():
             part = values[first : first + task.per_message]
-            message = Spectra(scan.id, name, sequence, rows, part)
-            socket.send_multipart(wire.encode(message), copy=False)
-            sequence += 1
+            socket.send_multipart([*next(messages), part.data], copy=False)
         if echo is not None:
             echo.sent(sent)
         sent += task.per_message
