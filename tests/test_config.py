@@ -101,6 +101,13 @@ def test_options_that_cannot_be_read(option):
         read(None, [option])
 
 
+def test_an_option_cannot_reach_into_a_list_of_tables(tmp_path):
+    path = tmp_path / "a.toml"
+    path.write_text('[[analysis]]\nkind = "window"\n')
+    with pytest.raises(ConfigError, match=r"\[analysis\] is not a table"):
+        read(path, ["analysis.kind=thickness"])
+
+
 def test_option_values_are_toml_or_plain_text():
     config = read(None, ["preprocess.window_ev=[630, 670]", "record.folder=C:\\data"])
     assert config.preprocess.window_ev == (630.0, 670.0)

@@ -633,6 +633,11 @@ def test_a_message_larger_than_any_image_is_not_read(monkeypatch):
         DectrisDecoder(settings()).decode(message)
 
 
+def test_only_what_the_vendor_uses_is_decompressed():
+    with pytest.raises(WireError, match="only 'bslz4' and 'lz4'"):
+        DectrisDecoder(settings()).decode(_packed("zip", 2, _FRAMED))
+
+
 def test_a_clock_that_divides_by_nothing_is_none():
     message = cbor2.loads(v2_image(0, images(1)[0])[0])
     for stop in ([3, 0], [-1, 2], [2**64, 1], [1], "now"):
