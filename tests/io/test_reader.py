@@ -505,6 +505,14 @@ def _backwards(path: Path) -> None:
     save_like_hyperspy(path, np.ones((3, 4)), scale=-1.0)
 
 
+def _standing_still(path: Path) -> None:
+    save_like_hyperspy(path, np.ones((3, 4)), scale=0.0)
+
+
+def _no_pixel(path: Path) -> None:
+    save_like_hyperspy(path, np.ones((0, 4)))
+
+
 def _infinite(path: Path) -> None:
     save_like_hyperspy(path, np.ones((3, 4)), scale=1e400)
 
@@ -616,6 +624,8 @@ LIES: dict[Callable[[Path], None], str] = {
     _image: "as_signal1D",
     _nanometres: "'nm', not in eV",
     _backwards: "positive step",
+    _standing_still: "positive step",
+    _no_pixel: "0 pixels cannot be read",
     _infinite: "positive step",
     _not_uniform: "interpolate_on_axis",
     _one_channel: "not a spectrum",
