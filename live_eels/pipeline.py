@@ -44,6 +44,7 @@ from live_eels.spectra import (
     Prepared,
     Scan,
 )
+from live_eels.spike_list import SpikeList, spike_map
 
 SETTLE_PIXELS = 1024
 """Pixels of a block in which the final pass runs; fixed, so that its result is too."""
@@ -126,7 +127,7 @@ class Pipeline:
             ("preprocess", "learn", "decompose", "cluster", "classify", "analyses", "refresh"), 0.0
         )
         self.spectra_done = 0
-        self.spikes_found = 0
+        self.spikes = SpikeList()
         self._decompose, self._cluster, self._seed = decompose, cluster, seed
         self._clock, self._worker, self._ahead = clock, worker or AtOnce(), ahead
         self._begin_learning()
@@ -289,6 +290,7 @@ class Pipeline:
             "counts": ready.total,
             "shift": prepared.shift_ev,
             "flags": prepared.flags.astype(np.float32),
+            "spikes": spike_map(prepared),
             "cluster": _cluster_map(cluster),
             "PCA residual": rebuilt.residual / kept,
         }
@@ -309,7 +311,7 @@ class Pipeline:
         prepared = ready.prepared
         self._follow_order(prepared.pixels)
         self.learners.learn(ready.spectra)
-        self.spikes_found += 0 if prepared.spikes is None else len(prepared.spikes)
+        self.spikes.note(prepared)
 
     def _follow_order(self, pixels: NDArray[np.int64]) -> None:
         """Note whether pixels come in raster order, once each (some may be missing)."""
@@ -374,8 +376,11 @@ class Pipeline:
         self.learners.finish()
         self._adopt()
         self.known.followed_all()
+        self.spikes = SpikeList()
         as_learnt = partial(self.prepare, learn=False)
         for ready in self._ahead(as_learnt, chunks(SETTLE_PIXELS)):
+            if ready is not None:
+                self.spikes.note(ready.prepared)
             yield self.take(ready, learn=False)
 
     @contextmanager

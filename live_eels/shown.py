@@ -20,6 +20,7 @@ def map_specs(learnt: Learnt, labeller: Labeller | None) -> list[MapSpec]:
         MapSpec("counts", unit="counts", meaning="total counts of the core loss"),
         MapSpec("shift", "signed", "eV", "energy added to align the spectrum"),
         MapSpec("ZLP fwhm", "intensity", "eV", "full width of the zero-loss peak"),
+        MapSpec("spikes", "intensity", "", "channels repaired as X-rays"),
         MapSpec("background fit", "intensity", "", "reduced chi-square of the background"),
         MapSpec("PCA residual", "intensity", "", "chi-square the components leave; 1: noise"),
         MapSpec("flags", "flags", "", "quality of the spectrum", QUALITY_FLAGS),

@@ -93,5 +93,6 @@ def _process(
     session.snapshot = board.snapshot(pipeline.curves(), pipeline.scree, pipeline.components)
     session.problems += [e for e in pipeline.extra.errors if e not in session.problems]
     if recorder is not None:
-        recorder.finish(session.end, session.snapshot, {"visits": done})
+        counters = {"visits": done, "spikes": pipeline.spikes.listed.tolist()}
+        recorder.finish(session.end, session.snapshot, counters)
     return session

@@ -123,6 +123,8 @@ def finish_recording(session: Session, end: ScanEnd, folder: Path) -> None:
         return
     try:
         counters = asdict(session.counters) | {"shed": session.shed}
+        if session.pipeline is not None:
+            counters["spikes"] = session.pipeline.spikes.listed.tolist()
         recorder.finish(end, session.snapshot, counters)
         if session.temporary is None:
             return

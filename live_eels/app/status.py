@@ -126,7 +126,7 @@ class StatusMaker:
             unpaired=counters.unpaired,
             shed=session.shed,
             owed=session.owed.pixels,
-            spikes=pipeline.spikes_found if pipeline else 0,
+            spikes=pipeline.spikes.found if pipeline else 0,
             saturated=flags.get("saturated", 0),
             no_zlp=flags.get("no_zlp", 0),
             pixels_lost=int((lost[:, 1] - lost[:, 0]).sum()),

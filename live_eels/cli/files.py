@@ -133,7 +133,8 @@ def _facts(recording: Recording) -> Table:
         table.add_row("maps", ", ".join(recording.maps))
     for name, value in recording.facts.get("counters", {}).items():
         if value:
-            table.add_row(name.replace("_", " "), str(value))
+            said = f"{len(value)} listed" if isinstance(value, list) else str(value)
+            table.add_row(name.replace("_", " "), said)
     for note in recording.facts.get("notes", ()):
         table.add_row("note", str(note))
     return table

@@ -44,12 +44,14 @@ def test_a_scan_is_recorded_byte_for_byte_and_every_pixel_is_analysed(endpoint, 
 
 def test_process_gives_the_labels_of_the_live_run_pixel_for_pixel(endpoint, tmp_path):
     scan, core, low, _ = two_phase_scan((20, 18))
+    core[200, 77] += 3000
     config = settings(endpoint, tmp_path)
     with running(config) as (engine, socket):
         send(socket, messages(scan, core, low, chunk=7))
         wait_for(lambda: engine.finished_scans == 1, "the scan")
         live, path = engine.snapshot(), engine.current.path
     with open_recording(path) as recording:
+        assert recording.facts["counters"]["spikes"] == [[200, 77]]
         offline = process(recording, config).snapshot
     assert offline.maps.keys() == live.maps.keys()
     for name in live.maps:

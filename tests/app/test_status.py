@@ -220,7 +220,8 @@ def test_flags_are_counted_bit_by_bit(session, made):
 
 def test_stages_say_where_the_time_of_a_spectrum_goes(session, made):
     session.pipeline = SimpleNamespace(
-        spectra_done=1000, stage_seconds={"preprocess": 0.03, "cluster": 0.01}, spikes_found=12,
+        spectra_done=1000, stage_seconds={"preprocess": 0.03, "cluster": 0.01},
+        spikes=SimpleNamespace(found=12),
         classifier=None, kmeans=SimpleNamespace(clusters=4), components=3,
         extra=SimpleNamespace(errors=["thickness: no low loss"]),
         preprocessor=SimpleNamespace(bad_channels=np.array([3, 9])),
