@@ -157,6 +157,16 @@ def test_where_pixels_disagree_the_mean_spectrum_is_not_believed():
     assert sum(len(channels) for channels in found) <= 205
 
 
+def test_doubt_about_a_channel_raises_what_it_takes():
+    """Six sigma of counting are no spike where pixels differ by as much again."""
+    flat = np.full(SIZE, 100.0)
+    x = np.random.default_rng(17).poisson(flat, (300, SIZE)).astype(np.float32)
+    x[:, 200] += 60
+    for doubt, least, most in ((0.0, 0.7, 1.0), (0.009, 0.0, 0.35)):
+        beside = reference(flat)._replace(doubt=np.full(SIZE, doubt, np.float32))
+        assert least <= np.mean([200 in repaired(row, beside)[1] for row in x]) <= most
+
+
 @pytest.mark.parametrize("known", [False, True])
 def test_a_noisier_detector_does_not_make_spikes(known):
     """Five counts per electron: Poisson's square root is too small by sqrt(5)."""
