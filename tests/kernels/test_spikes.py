@@ -162,7 +162,7 @@ def test_doubt_about_a_channel_raises_what_it_takes():
     flat = np.full(SIZE, 100.0)
     x = np.random.default_rng(17).poisson(flat, (300, SIZE)).astype(np.float32)
     x[:, 200] += 60
-    for doubt, least, most in ((0.0, 0.7, 1.0), (0.009, 0.0, 0.35)):
+    for doubt, least, most in ((0.0, 0.5, 1.0), (0.009, 0.0, 0.2)):
         beside = reference(flat)._replace(doubt=np.full(SIZE, doubt, np.float32))
         assert least <= np.mean([200 in repaired(row, beside)[1] for row in x]) <= most
 
