@@ -424,7 +424,7 @@ class StreamingPCA:
 
 def block_pixels(learnt: int, settings: DecomposeSettings) -> int:
     """Pixels of the block that comes after so many were learnt."""
-    return min(max(learnt, FIRST_BLOCK_PIXELS), settings.block_pixels)
+    return min(max(learnt // 64, FIRST_BLOCK_PIXELS), settings.block_pixels)
 
 
 def _aligned(

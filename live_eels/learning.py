@@ -154,14 +154,15 @@ class Learners:
         with self._timed("learn"):
             self._pca.learn(rows)
             self._follow()
-            self._kmeans.learn(self._pca.transform(rows))
+            self._kmeans.learn(self._pca.transform(rows), rows)
             self.newest = self._learnt()
 
     def _follow(self) -> None:
         """Bring the clustering into the basis as it is now."""
         turned = self._pca.take_rotation()
         if turned is not None:
-            self._kmeans.rebase(*turned, self._pca.factors, self._pca.components)
+            pca = self._pca
+            self._kmeans.rebase(*turned, pca.factors, pca.components, pca.transform)
 
     def _learnt(self) -> Learnt:
         typical = float(np.median(self._pca.mean))

@@ -184,7 +184,7 @@ class Pipeline:
         self._held_curves |= curves
 
     def set_clusters(self, clusters: int | None) -> None:
-        """Use so many clusters, or let the scan choose: the learner starts anew on loadings."""
+        """Use so many clusters, or let the scan choose."""
         self._cluster = msgspec.structs.replace(self._cluster, clusters=clusters)
         self.learners.set_clusters(clusters)
 

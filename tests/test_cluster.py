@@ -148,7 +148,7 @@ def test_reservoir_is_a_fair_draw_and_bounded():
     rows = np.arange(20_000, dtype=np.float32)[:, None] + 1
     kmeans = OnlineKMeans(ClusterSettings(clusters=1, reservoir_pixels=1000))
     kmeans.learn(rows)
-    kept = kmeans._reservoir[:, 0]
+    kept = kmeans._reservoir.rows[:, 0]
     assert len(kept) == len(np.unique(kept)) == 1000
     counts = np.histogram(kept, 10, (0, 20_000))[0]
     assert counts.min() > 60  # 100 expected, standard deviation below 10

@@ -65,6 +65,61 @@ def nearest(
 
 
 @jit
+def mixtures(
+    features: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    centres: NDArray[np.float32],
+    spread: NDArray[np.float32],
+    far: float,
+    label: NDArray[np.int16],
+    distance: NDArray[np.float32],
+    mixed: NDArray[np.bool_],
+) -> None:
+    """Rows that lie between two clusters, as pixels on a border do, go to what they have most of.
+
+    Only rows whose ``distance`` is over ``far`` are tried, and only a mixture that halves it
+    counts: what is like one cluster is not a mixture.
+
+    Parameters
+    ----------
+    features, variance, centres, spread
+        As for `nearest`.
+    far : float
+    label, distance
+        As `nearest` gave them; changed where a row is a mixture.
+    mixed : bool ``(pixel,)``
+    """
+    size = features.shape[1]
+    for i in range(features.shape[0]):
+        mixed[i] = False
+        if not distance[i] > far:
+            continue
+        best = np.float32(0.5) * distance[i]
+        for a in range(centres.shape[0]):
+            for b in range(a):
+                along = np.float32(0.0)
+                reach = np.float32(0.0)
+                for j in range(size):
+                    step = centres[b, j] - centres[a, j]
+                    along += (features[i, j] - centres[a, j]) * step
+                    reach += step * step
+                share = along / reach
+                if not 0.0 < share < 1.0:  # also for numbers that are not in use
+                    continue
+                d = np.float32(0.0)
+                for j in range(size):
+                    step = centres[b, j] - centres[a, j]
+                    off = features[i, j] - centres[a, j] - share * step
+                    d += off * off
+                allowed = variance[i] + (1 - share) * spread[a] + share * spread[b]
+                if d < best * allowed * size:
+                    best = d / (allowed * size)
+                    label[i] = b if share > 0.5 else a
+                    mixed[i] = True
+                    distance[i] = best
+
+
+@jit
 def gather(
     features: NDArray[np.float32],
     variance: NDArray[np.float32],

@@ -1,4 +1,4 @@
-"""k-means as whole-array steps: start, settle, split, merge, renumber. Arrays in, arrays out.
+"""k-means as whole-array steps: start, settle, halve. Arrays in, arrays out.
 
 ``values`` are float32 ``(pixel, feature)``, ``variance`` float32 ``(pixel,)`` their counting
 noise, ``label`` int16 ``(pixel,)`` with negative numbers for pixels of no cluster.
@@ -6,24 +6,19 @@ noise, ``label`` int16 ``(pixel,)`` with negative numbers for pixels of no clust
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
-from live_eels.kernels.kmeans import gather, nearest, scatter
+from live_eels.kernels.kmeans import gather, mixtures, nearest, scatter
 
 STILL = 0.0005
 """Iterations end when no larger share of the rows changes its cluster."""
 
 Values = NDArray[np.float32]
 Label = NDArray[np.int16]
-
-
-LOOSE = np.float32(4.0)
-"""No cluster's spread is more than so many times the median of all: one that is looser holds
-several phases, or mixtures of others, and must not win more of them for being so."""
 
 
 class Clusters(NamedTuple):
@@ -49,7 +44,8 @@ def moments(
 
     Each row is weighted by the inverse of the variance it is allowed, noise and the
     cluster's spread together; as the spread is what is asked for, three turns are taken, or
-    one from a good ``guess`` of it. None is much looser than the others.
+    one from a good ``guess`` of it. None is looser than most: a cluster that is holds several
+    phases, or mixtures of others, and must not win more of them for being so.
     """
     spread = np.zeros(clusters, np.float32) if guess is None else guess
     for _ in range(3 if guess is None else 1):
@@ -62,25 +58,47 @@ def moments(
         with np.errstate(invalid="ignore", divide="ignore"):
             spread = np.fmax(excess / weight, 0.0).astype(np.float32)
         if (mass > 0).any():
-            spread = np.minimum(spread, LOOSE * np.median(spread[mass > 0]))
+            used = np.sort(spread[mass > 0])
+            spread = np.minimum(spread, used[len(used) // 2])
     return Clusters(centres, spread, mass)
 
 
-def settle(
-    values: Values, variance: Values, start: Clusters, sweeps: int = 40
-) -> tuple[Label, float]:
-    """Lloyd's iterations: labels, and twice the negative logarithm of their likelihood."""
+AXES = 3
+"""A cluster is cut across so many of its axes, longest first."""
+
+FAR = 4.0
+"""Squared distance, over the allowed one, beyond which a pixel may be a mixture of two."""
+
+
+class Settled(NamedTuple):
+    """Rows and their clusters.
+
+    ``label`` int16 ``(pixel,)``; ``pure`` bool ``(pixel,)``, False for a mixture of two
+    clusters, which is labelled as the one it has most of; ``misfit``, twice the negative
+    logarithm of the likelihood of all.
+    """
+
+    label: Label
+    pure: NDArray[np.bool_]
+    misfit: float
+
+
+def settle(values: Values, variance: Values, start: Clusters, sweeps: int = 40) -> Settled:
+    """Lloyd's iterations; mixtures at the border of two clusters move neither."""
     label = np.empty(len(values), np.int16)
     last = np.full_like(label, -1)
     distance, misfit = np.empty(len(values), np.float32), np.empty(len(values), np.float32)
+    mixed = np.zeros(len(values), np.bool_)
     now = start
     for _ in range(sweeps):
         nearest(values, variance, now.centres, now.spread, label, distance, misfit)
+        mixtures(values, variance, now.centres, now.spread, FAR, label, distance, mixed)
         if np.count_nonzero(label != last) <= STILL * len(label):
             break
         last[:] = label
-        now = moments(values, variance, label, len(now.centres), now.spread)
-    return label, float(misfit.sum(dtype=np.float64))
+        members = np.where(mixed, np.int16(-1), label)
+        now = moments(values, variance, members, len(now.centres), now.spread)
+    return Settled(label, ~mixed, float(misfit.sum(dtype=np.float64)))
 
 
 def far_apart(values: Values, variance: Values, k: int, rng: np.random.Generator) -> Clusters:
@@ -105,13 +123,13 @@ def one_by_one(values: Values, variance: Values, k: int) -> Clusters:
     for number in range(1, k):
         best, chosen = np.inf, label
         for old in range(number):
-            parts = halves(values, variance, label == old, 1)
+            parts = next(halves(values, variance, label == old, 1), None)
             if parts is None:
                 continue
             trial = label.copy()
             trial[parts[1]] = number
             start = moments(values, variance, trial, number + 1)
-            trial, misfit = settle(values, variance, start, sweeps=5)
+            trial, _, misfit = settle(values, variance, start, sweeps=5)
             if misfit < best:
                 best, chosen = misfit, trial
         label = chosen
@@ -120,92 +138,34 @@ def one_by_one(values: Values, variance: Values, k: int) -> Clusters:
 
 def halves(
     values: Values, variance: Values, mine: NDArray[np.bool_], least: int
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
-    """Cut one cluster in two along its longest axis; None if a part would be too small."""
+) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Ways to cut one cluster in two, parts of at least ``least`` rows, each settled.
+
+    Across each of its longest axes, in the middle of the rows and in the middle of their
+    range (where a small part lies at one end), and with the rows furthest out as one part.
+    The two-means of a cluster has many optima; the likeliest one is not always the gap.
+    """
     index = np.flatnonzero(mine)
     if len(index) < 2 * least:
-        return None
+        return
     own, noise = values[index], variance[index]
     weight = 1.0 / noise.astype(np.float64)
     centred = own - np.average(own.astype(np.float64), axis=0, weights=weight)
     _, axes = np.linalg.eigh((centred * weight[:, None]).T @ centred)
-    side = (centred @ axes[:, -1] > 0).astype(np.int16)
-    if side.min() == side.max():
-        return None
-    start = moments(own, noise, side, 2)._replace(spread=np.zeros(2, np.float32))
-    side, _ = settle(own, noise, start)
-    parts = (np.zeros_like(mine), np.zeros_like(mine))
-    for half, part in enumerate(parts):
-        part[index[side == half]] = True
-    return None if min(part.sum() for part in parts) < least else parts
-
-
-def separation(
-    values: Values,
-    variance: Values,
-    first: NDArray[np.bool_],
-    second: NDArray[np.bool_],
-) -> float:
-    """Distance of two clusters over their mean spread along the line between them.
-
-    Medians throughout, so that mixtures at a border do not hide that there is one. Below 3
-    the two may be one: the halves of a bell are 2.3 apart, those of an even gradient 2.7.
-    """
-    weights = [1.0 / variance[part].astype(np.float64) for part in (first, second)]
-    parts = [values[part].astype(np.float64) for part in (first, second)]
-    means = [np.average(p, axis=0, weights=w) for p, w in zip(parts, weights, strict=True)]
-    axis = means[1] - means[0]
-    length = float(np.linalg.norm(axis))
-    if length == 0:
-        return 0.0
-    middles, spreads = [], []
-    for part, weight in zip(parts, weights, strict=True):
-        along = part @ (axis / length)
-        middles.append(_median(along, weight))
-        spreads.append(1.4826 * _median(np.abs(along - middles[-1]), weight))
-    return (middles[1] - middles[0]) / max(float(np.mean(spreads)), 1e-30)
-
-
-def _median(values: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
-    order = np.argsort(values)
-    reached = np.cumsum(weight[order])
-    return float(values[order[np.searchsorted(reached, 0.5 * reached[-1])]])
-
-
-def closest_pair(
-    values: Values, variance: Values, label: Label, wanted: float
-) -> tuple[int, int] | None:
-    """Find the two clusters that are least apart, larger first, if less than ``wanted``."""
-    numbers, sizes = np.unique(label[label >= 0], return_counts=True)
-    best, found = wanted, None
-    for a in range(len(numbers)):
-        for b in range(a + 1, len(numbers)):
-            apart = separation(values, variance, label == numbers[a], label == numbers[b])
-            if apart < best:
-                order = (a, b) if sizes[a] >= sizes[b] else (b, a)
-                best, found = apart, (int(numbers[order[0]]), int(numbers[order[1]]))
-    return found
-
-
-def free_number(label: Label) -> int:
-    """Give the lowest cluster number that no pixel has."""
-    used = set(np.unique(label).tolist())
-    return next(number for number in range(len(used) + 1) if number not in used)
-
-
-def matched(fresh: Label, before: Label) -> Label:
-    """Renumber ``fresh`` so that most pixels keep the number they had (Hungarian method).
-
-    Parameters
-    ----------
-    fresh, before : int16 ``(pixel,)``
-        Two clusterings of the same pixels; negative numbers stay as they are.
-    """
-    size = int(max(fresh.max(initial=-1), before.max(initial=-1))) + 1
-    both = (fresh >= 0) & (before >= 0)
-    table = np.zeros((size, size))
-    np.add.at(table, (fresh[both], before[both]), 1)
-    rows, columns = linear_sum_assignment(-table)
-    number = np.zeros(size + 1, np.int16)
-    number[rows] = columns
-    return np.where(fresh >= 0, number[fresh], fresh).astype(np.int16)
+    along = centred @ axes[:, : -AXES - 1 : -1]
+    low, high = np.quantile(along, (0.01, 0.99), axis=0)
+    outside = np.einsum("ij,ij->i", centred, centred) * weight
+    out = outside > np.partition(outside, -least)[-least]
+    tried: set[bytes] = set()
+    for side in (*(along > 0).T, *(along > (low + high) / 2).T, out):
+        if side.all() or not side.any():
+            continue
+        start = moments(own, noise, side.astype(np.int16), 2)
+        after = settle(own, noise, start._replace(spread=np.zeros(2, np.float32))).label
+        found = after == after[0]
+        if found.tobytes() in tried or min(found.sum(), (~found).sum()) < least:
+            continue
+        tried.add(found.tobytes())
+        parts = (np.zeros_like(mine), np.zeros_like(mine))
+        parts[0][index[found]], parts[1][index[~found]] = True, True
+        yield parts

@@ -56,6 +56,22 @@ def test_nearest_with_equal_spreads_is_the_nearest_centre(world):
     np.testing.assert_array_equal(label, np.nanargmin(d, axis=1))
 
 
+def test_mixtures(world):
+    features, variance, centres, spread = world
+    share = np.random.default_rng(7).uniform(0, 1, (200, 1)).astype(np.float32)
+    features[:200] = share * centres[0] + (1 - share) * centres[4]
+    variance[:] = 0.001
+    spread[:] = [0.0, 0.002, 0.005, 0.1, 0.01]
+    label, distance, _ = found(features, variance, centres, spread)
+    want = plain.mixtures(features, variance, centres, spread, 4.0, label, distance)
+    mixed = np.empty(400, np.bool_)
+    kmeans.mixtures(features, variance, centres, spread, 4.0, label, distance, mixed)
+    assert 100 < mixed.sum() < 400
+    assert np.mean(mixed == want[2]) > 0.995
+    assert np.mean(label == want[0]) > 0.99
+    np.testing.assert_allclose(distance, want[1], rtol=1e-3, atol=1e-3)
+
+
 def test_gather_and_scatter(world):
     features, variance, centres, spread = world
     label = np.random.default_rng(5).integers(-2, 5, len(features)).astype(np.int16)

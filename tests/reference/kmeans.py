@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,27 @@ def nearest(
             label[i] = min(scores, key=lambda k: scores[k][0])
             misfit[i], distance[i] = scores[label[i]]
     return label, distance, misfit
+
+
+def mixtures(
+    features: Array, variance: Array, centres: Array, spread: Array, far: float,
+    label: Array, distance: Array,
+) -> tuple[Array, Array, Array]:  # fmt: skip
+    label, distance = label.copy(), distance.astype(float)
+    mixed = np.zeros(len(label), bool)
+    for i in np.flatnonzero(distance > far):
+        best = 0.5 * distance[i]
+        for a, b in itertools.combinations(np.flatnonzero(np.isfinite(centres[:, 0])), 2):
+            step = centres[b].astype(float) - centres[a]
+            share = (features[i] - centres[a]) @ step / (step @ step)
+            if not 0 < share < 1:
+                continue
+            off = features[i] - centres[a] - share * step
+            allowed = variance[i] + (1 - share) * spread[a] + share * spread[b]
+            if (off**2).mean() / allowed < best:
+                best = (off**2).mean() / allowed
+                label[i], distance[i], mixed[i] = (b if share > 0.5 else a), best, True
+    return label, distance, mixed
 
 
 def gather(features: Array, variance: Array, spread: Array, label: Array) -> tuple[Array, Array]:

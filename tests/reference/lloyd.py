@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
@@ -16,19 +15,19 @@ Array = NDArray[Any]
 def moments(
     values: Array, variance: Array, label: Array, clusters: int
 ) -> tuple[Array, Array, Array]:
-    centres, spread, mass = [], [], []
-    for k in range(clusters):
-        own, noise = values[label == k].astype(float), variance[label == k].astype(float)
-        s = 0.0
-        for _ in range(3):
-            weight = 1 / (s + noise)
+    s = np.zeros(clusters)
+    for _ in range(3):
+        found = []
+        for k in range(clusters):
+            own, noise = values[label == k].astype(float), variance[label == k].astype(float)
+            weight = 1 / (s[k] + noise)
             centre = weight @ own / weight.sum()
-            excess = np.minimum(((own - centre) ** 2).mean(axis=1), 4 * (s + noise)) - noise
-            s = max(float(weight**2 @ excess / (weight**2).sum()), 0.0)
-        centres.append(centre)
-        spread.append(s)
-        mass.append(weight.sum())
-    return np.array(centres), np.array(spread), np.array(mass)
+            excess = np.minimum(((own - centre) ** 2).mean(axis=1), 4 * (s[k] + noise)) - noise
+            spread = max(float(weight**2 @ excess / (weight**2).sum()), 0.0)
+            found.append((centre, spread, weight.sum()))
+        s = np.array([spread for _, spread, _ in found])
+        s = np.minimum(s, sorted(s)[clusters // 2])
+    return np.array([one[0] for one in found]), s, np.array([one[2] for one in found])
 
 
 def settle(values: Array, variance: Array, centres: Array, sweeps: int = 40) -> Array:
@@ -41,13 +40,3 @@ def settle(values: Array, variance: Array, centres: Array, sweeps: int = 40) -> 
         last = label
         centres, spread, _ = moments(values, variance, label, len(centres))
     return label
-
-
-def matched(fresh: Array, before: Array) -> Array:
-    """The renumbering that keeps most pixels, by trying all of them."""
-    numbers = range(int(max(fresh.max(), before.max())) + 1)
-    best = max(
-        itertools.permutations(numbers),
-        key=lambda order: int(((np.array(order)[fresh] == before) & (fresh >= 0)).sum()),
-    )
-    return np.where(fresh >= 0, np.array(best)[fresh], fresh)

@@ -1,0 +1,216 @@
+"""How many phases: clusters are split where they fall apart and joined where they do not.
+
+Arrays as in `lloyd`. Two parts stand apart when there is a gap between them. A cluster that
+is much longer than its noise has no gap but is not one composition either (a gradient): it is
+cut in slices. Sizes are in standard deviations of the counting noise, so that the same
+rules hold at any dose.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from live_eels.kernels.lloyd import Clusters, Label, Settled, Values, halves, moments, settle
+
+Mask = NDArray[np.bool_]
+
+STICKY = 0.85
+"""What is split is joined again only when it is clearly no longer apart (hysteresis)."""
+
+
+LONG = 0.25
+"""No piece of a gradient is shorter than this share of the whole range of the specimen."""
+
+
+class Apart(NamedTuple):
+    """When parts are two: at least ``pixels`` each, ``gap`` apart or ``length`` long together.
+
+    ``gap`` is in spreads along the line between them, ``length`` in standard deviations of
+    the noise; ``most`` clusters at most.
+    """
+
+    pixels: int
+    gap: float
+    length: float
+    most: int
+
+
+def split_and_join(values: Values, variance: Values, start: Clusters | None, apart: Apart) -> Label:
+    """Settle, split what falls apart, then join what does not stand apart.
+
+    Numbers of ``start`` are kept by the larger part of what is split or joined.
+    """
+    now = Settled(np.zeros(len(values), np.int16), np.ones(len(values), np.bool_), 0.0)
+    if start is not None:
+        now = settle(values, variance, start)
+    waiting = np.unique(now.label[now.label >= 0]).tolist()
+    while waiting and len(np.unique(now.label)) < apart.most:
+        number = waiting.pop()
+        split = _split(values, variance, now, number, apart)
+        if split is not None:
+            now, fresh = split
+            waiting += [number, fresh]
+    while True:
+        label = now.label.copy()
+        pair = _closest_pair(values, variance, now, apart)
+        small = _small(now, apart.pixels)
+        if pair is None and small is None:
+            return label
+        if pair is not None:
+            label[label == pair[1]] = pair[0]
+        label[~now.pure] = -1
+        start = moments(values, variance, label, int(label.max()) + 1)
+        if pair is None:
+            start.centres[small] = np.nan
+        now = settle(values, variance, start)
+
+
+def _split(
+    values: Values, variance: Values, now: Settled, number: int, apart: Apart
+) -> tuple[Settled, int] | None:
+    """Split one cluster if its parts stand apart, and still do when all have settled.
+
+    First by its pure pixels; then with those that look like mixtures, which may be a phase
+    of their own that lies between two others.
+    """
+    mine = now.label == number
+    parts = _most_apart(values, variance, mine & now.pure, apart)
+    parts = parts or _most_apart(values, variance, mine, apart)
+    if parts is None:
+        return None
+    fresh, trial = free_number(now.label), np.where(now.pure, now.label, np.int16(-1))
+    trial[min(parts, key=lambda part: int(part.sum()))] = fresh
+    start = moments(values, variance, trial, int(trial.max()) + 1)
+    after = settle(values, variance, start)
+    settled = (after.pure & (after.label == number), after.pure & (after.label == fresh))
+    if min(part.sum() for part in settled) < apart.pixels:
+        return None
+    return (after, fresh) if _stand_apart(values, variance, settled, apart, 1.0) else None
+
+
+def _most_apart(
+    values: Values, variance: Values, mine: Mask, apart: Apart
+) -> tuple[Mask, Mask] | None:
+    """Cut one cluster where its parts are furthest apart, or across if it is long."""
+    found = list(halves(values, variance, mine, apart.pixels))
+    if not found:
+        return None
+    gaps = [separation(values, variance, *parts) for parts in found]
+    if max(gaps) >= apart.gap:
+        return found[int(np.argmax(gaps))]
+    return found[0] if _is_long(values, variance, mine, apart, 1.0) else None
+
+
+def _stand_apart(
+    values: Values, variance: Values, parts: tuple[Mask, Mask], apart: Apart, share: float
+) -> bool:
+    """Whether two parts are two by ``share`` of what is asked for."""
+    if separation(values, variance, *parts) >= share * apart.gap:
+        return True
+    return _is_long(values, variance, parts[0] | parts[1], apart, share)
+
+
+def _is_long(values: Values, variance: Values, mine: Mask, apart: Apart, share: float) -> bool:
+    reach, noise = length(values, variance, mine)
+    if reach < share * apart.length * noise:
+        return False
+    whole, _ = length(values, variance, np.ones_like(mine))
+    return reach > share * LONG * whole
+
+
+def _closest_pair(
+    values: Values, variance: Values, now: Settled, apart: Apart
+) -> tuple[int, int] | None:
+    """Find the two clusters that are least apart, larger first, if they are one."""
+    label = np.where(now.pure, now.label, -1)
+    numbers, sizes = np.unique(label[label >= 0], return_counts=True)
+    best, found = STICKY * apart.gap, None
+    for a in range(len(numbers)):
+        for b in range(a + 1, len(numbers)):
+            parts = (label == numbers[a], label == numbers[b])
+            gap = separation(values, variance, *parts)
+            if gap < best and not _is_long(values, variance, parts[0] | parts[1], apart, STICKY):
+                order = (a, b) if sizes[a] >= sizes[b] else (b, a)
+                best, found = gap, (int(numbers[order[0]]), int(numbers[order[1]]))
+    return found
+
+
+def _small(now: Settled, least: int) -> int | None:
+    """Find a cluster with too few pixels that are no mixtures, unless it is the only one."""
+    numbers = np.unique(now.label[now.label >= 0])
+    sizes = [np.count_nonzero(now.pure & (now.label == number)) for number in numbers]
+    few = len(numbers) > 1 and min(sizes) < least
+    return int(numbers[int(np.argmin(sizes))]) if few else None
+
+
+def separation(values: Values, variance: Values, first: Mask, second: Mask) -> float:
+    """Distance of two clusters over their mean spread along the line between them.
+
+    Medians throughout, so that mixtures at a border do not hide that there is one. Below 3
+    the two may be one: the halves of a bell are 2.3 apart, those of an even gradient 2.7.
+    """
+    weights = [1.0 / variance[part].astype(np.float64) for part in (first, second)]
+    parts = [values[part].astype(np.float64) for part in (first, second)]
+    means = [np.average(p, axis=0, weights=w) for p, w in zip(parts, weights, strict=True)]
+    axis = means[1] - means[0]
+    reach = float(np.linalg.norm(axis))
+    if reach == 0:
+        return 0.0
+    middles, spreads = [], []
+    for part, weight in zip(parts, weights, strict=True):
+        along = part @ (axis / reach)
+        (middle,) = _quantiles(along, weight, (0.5,))
+        middles.append(middle)
+        spreads.append(1.4826 * _quantiles(np.abs(along - middle), weight, (0.5,))[0])
+    return (middles[1] - middles[0]) / max(*spreads, 1e-30)
+
+
+def length(values: Values, variance: Values, mine: Mask) -> tuple[float, float]:
+    """Standard deviation of a cluster along its longest axis, over that of the noise.
+
+    From quantiles, so that a few mixtures do not make a phase long.
+    """
+    weight = 1.0 / variance[mine].astype(np.float64)
+    own = values[mine].astype(np.float64)
+    centred = own - np.average(own, axis=0, weights=weight)
+    _, axes = np.linalg.eigh((centred * weight[:, None]).T @ centred)
+    low, high = _quantiles(centred @ axes[:, -1], weight, (0.1, 0.9))
+    (noise,) = _quantiles(variance[mine].astype(np.float64), weight, (0.5,))
+    return (high - low) / 2.563, float(np.sqrt(noise))
+
+
+def _quantiles(
+    values: NDArray[np.float64], weight: NDArray[np.float64], shares: tuple[float, ...]
+) -> list[float]:
+    order = np.argsort(values)
+    reached = np.cumsum(weight[order])
+    found = np.searchsorted(reached, np.asarray(shares) * reached[-1])
+    return [float(value) for value in values[order[np.minimum(found, len(order) - 1)]]]
+
+
+def free_number(label: Label) -> int:
+    """Give the lowest cluster number that no pixel has."""
+    used = set(np.unique(label).tolist())
+    return next(number for number in range(len(used) + 1) if number not in used)
+
+
+def matched(fresh: Label, before: Label) -> Label:
+    """Renumber ``fresh`` so that most pixels keep the number they had (Hungarian method).
+
+    Parameters
+    ----------
+    fresh, before : int16 ``(pixel,)``
+        Two clusterings of the same pixels; negative numbers stay as they are.
+    """
+    size = int(max(fresh.max(initial=-1), before.max(initial=-1))) + 1
+    both = (fresh >= 0) & (before >= 0)
+    table = np.zeros((size, size))
+    np.add.at(table, (fresh[both], before[both]), 1)
+    rows, columns = linear_sum_assignment(-table)
+    number = np.zeros(size + 1, np.int16)
+    number[rows] = columns
+    return np.where(fresh >= 0, number[fresh], fresh).astype(np.int16)
