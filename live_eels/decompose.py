@@ -38,7 +38,8 @@ from live_eels.kernels.eigen import leading
 from live_eels.kernels.pca import project, rebuild, row_totals, scale_rows
 
 FIRST_BLOCK_PIXELS = 16
-"""The first basis is there after so many pixels; blocks then double up to full size."""
+"""The first basis is there after so many pixels. Blocks then are a 64th of the pixels so far, up
+to full size: what is new is noticed, by whoever learns on, before it is a large share of them."""
 
 FAINT = 0.01
 """Rows and channels with less than this share of the mean total are weighted as if they had

@@ -1,7 +1,8 @@
 """Is the live segmentation right? Against batch decompositions, batch k-means and the truth.
 
 Run ``python tests/benchmarks/segmentation.py [--shape 128 --channels 2048] [--picture FILE]``;
-needs ``pip install live-eels[test]``. Prints the tables of the README.
+``--no-angles --variants 2 4`` gives the specimens held out (see variants.py). Prints the tables of
+the README; needs ``pip install live-eels[test]``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from live_eels.simulators.acquire import Acquisition
 from live_eels.simulators.scene import load_scene
+from variants import variant
 
 from live_eels.cluster import ClusterSettings
 from live_eels.decompose import DecomposeSettings, StreamingPCA
@@ -32,7 +36,7 @@ from spectrum_images import angle_deg, keenan_kotula, phantom
 
 SCENES = (
     "core_shell", "fe3o4_mn3o4", "lsmo_sto", "standards", "phantom", "sparse_counting",
-    "valence_gradient", "line_scan", "hard_day",
+    "valence_gradient", "line_scan", "hard_day", "noise_only",
 )  # fmt: skip
 
 
@@ -79,9 +83,33 @@ def hyperspy_factors(x: np.ndarray, k: int) -> np.ndarray:
     return np.asarray(signal.learning_results.factors[:, :k])
 
 
-def scored(name: str) -> list[float | str]:
-    """ARI with the truth: live at 25, 50, 100 %; settled; batch on the same spectra."""
-    acquisition = Acquisition(load_scene(name), seed=0)
+@dataclass
+class Score:
+    """ARI with the true phases, and how steady the colours were."""
+
+    phases: int
+    found: int
+    live: list[float]  # at 25, 50 and 100 % of the scan
+    end: float  # when every pixel has been computed with the final basis
+    batch: float
+    hyperspy: float
+    restless: float  # largest share of coloured pixels that changed from one map to the next
+    maps_over: float  # share of the maps where more than 1 % did
+
+    @property
+    def row(self) -> str:
+        """As in the README."""
+        aris = [*self.live, self.end, self.batch, self.hyperspy]
+        cells = " | ".join(f"{value:.3f}" for value in aris)
+        return (
+            f"{self.phases} | {self.found} | {cells} | {self.restless:.1%} | {self.maps_over:.0%}"
+        )
+
+
+def scored(name: str, number: int = 0) -> Score:
+    """One specimen, live and in batches, on the same spectra."""
+    specimen = variant(name, number)
+    acquisition = Acquisition(specimen.scene, seed=specimen.seed)
     scan = acquisition.scan
     pipeline = Pipeline(
         scan, preprocess=PreprocessSettings(), decompose=DecomposeSettings(),
@@ -90,21 +118,9 @@ def scored(name: str) -> list[float | str]:
     truth = acquisition.truth.maps["phase"].ravel()
     chunks = list(_chunks(acquisition))
     pixels = np.concatenate([chunk.pixels for chunk in chunks])
-    marks = [len(pixels) * share // 100 for share in (25, 50, 100)]
-    done, live = 0, []
-    whole = next(_recut(chunks, scan.pixels))
-    for chunk in chunks:
-        pipeline.process(chunk)
-        outdated = np.unique(pipeline.take_outdated())
-        if outdated.size:  # as the engine does it: from the recording
-            rows = np.searchsorted(whole.pixels, outdated)
-            low = None if whole.low is None else whole.low[rows]
-            pipeline.process(Chunk(scan, outdated, whole.counts[rows], low), learn=False)
-        done += len(chunk.pixels)
-        while len(live) < 3 and done >= marks[len(live)]:
-            seen = np.sort(pixels[:done])
-            label = pipeline.kmeans.predict(pipeline.known.loadings())
-            live.append(_ari(truth[seen], label))
+    maps = list(_live_maps(pipeline, chunks))
+    parts = [maps[len(maps) * share // 100 - 1] for share in (25, 50, 100)]
+    live = [_ari(truth[pixels[: len(label)]], label) for label in parts]
     settled = np.full(scan.pixels, np.nan, np.float32)
     spectra = np.zeros((scan.pixels, pipeline.window.stop - pipeline.window.start), np.float32)
 
@@ -116,20 +132,64 @@ def scored(name: str) -> list[float | str]:
     for chunk in again(1024):
         spectra[chunk.pixels] = pipeline.preprocessor.process(chunk).counts[:, pipeline.window]
     good = pixels[np.isfinite(truth[pixels]) & (spectra[pixels].sum(axis=1) > 0)]
-    number = len(np.unique(truth[good]))
-    batch = _batch(spectra[good], number, pipeline.components)
-    final = _ari(truth[pixels], settled[pixels])
-    return [name, number, *live, final, *(adjusted_rand_score(truth[good], b) for b in batch)]
+    phases = len(np.unique(truth[good]))
+    told = (spectra[good], phases, pipeline.components)
+    batch, theirs = (adjusted_rand_score(truth[good], by(*told)) for by in (_batch, _hyperspy))
+    return Score(
+        phases, pipeline.kmeans.clusters, live, _ari(truth[pixels], settled[pixels]),
+        batch, theirs, *_restless(maps),
+    )  # fmt: skip
 
 
-def _batch(x: np.ndarray, k: int, components: int) -> list[np.ndarray]:
-    """k-means told the number: on weighted principal components per area, on spectra per area."""
-    weighted = keenan_kotula(x + 1e-6)
+def _live_maps(pipeline: Pipeline, chunks: list[Chunk]) -> Iterator[np.ndarray]:
+    """Cluster of each pixel so far, in the order of their coming, after each message."""
+    whole = next(_recut(chunks, pipeline.scan.pixels))
+    seen = np.empty(0, np.int64)
+    for chunk in chunks:
+        pipeline.process(chunk)
+        outdated = np.unique(pipeline.take_outdated())
+        if outdated.size:  # as the engine does it: from the recording
+            rows = np.searchsorted(whole.pixels, outdated)
+            low = None if whole.low is None else whole.low[rows]
+            pipeline.process(Chunk(whole.scan, outdated, whole.counts[rows], low), learn=False)
+        seen = np.concatenate([seen, chunk.pixels])
+        known = pipeline.known
+        label = known.learnt.kmeans.predict(known.loadings())  # in raster order
+        yield label[np.searchsorted(np.sort(seen), seen)]
+
+
+def _restless(maps: list[np.ndarray]) -> tuple[float, float]:
+    """Coloured pixels that change between consecutive maps after a fifth of the scan."""
+    changed = [
+        float(np.mean((late[: len(early)] != early)[early >= 0]))
+        for early, late in pairwise(maps[len(maps) // 5 :])
+        if (early >= 0).any()
+    ]
+    return (max(changed), float(np.mean(np.array(changed) > 0.01))) if changed else (0.0, 0.0)
+
+
+def _batch(x: np.ndarray, k: int, components: int) -> np.ndarray:
+    """k-means told the number, on weighted principal components per area."""
+    weighted = keenan_kotula(np.maximum(x, 0) + 1e-6)
     _, _, axes = np.linalg.svd(weighted[:: max(1, len(x) // 4096)], full_matrices=False)
     area = np.maximum(x.sum(axis=1, keepdims=True), 1)
     scores = weighted @ axes[:components].T * np.sqrt(area) / area
-    means = KMeans(k, n_init=10, random_state=0)
-    return [means.fit_predict(scores), means.fit_predict(x / area)]
+    return np.asarray(KMeans(k, n_init=10, random_state=0).fit_predict(scores))
+
+
+def _hyperspy(x: np.ndarray, k: int, components: int) -> np.ndarray:
+    """HyperSpy's own clustering of its own decomposition, told the number and to normalise."""
+    import hyperspy.api as hs
+
+    signal = hs.signals.Signal1D(np.maximum(x, 0).astype(float))
+    signal.decomposition(
+        normalize_poissonian_noise=True, output_dimension=components, print_info=False
+    )
+    signal.cluster_analysis(
+        "decomposition", n_clusters=k, number_of_components=components, preprocessing="norm",
+        n_init=10, random_state=0,
+    )  # fmt: skip
+    return np.argmax(np.asarray(signal.learning_results.cluster_labels), axis=0)
 
 
 def _ari(truth: np.ndarray, label: np.ndarray) -> float:
@@ -203,6 +263,7 @@ def main() -> None:
     parser.add_argument("--shape", type=int, default=64, help="pixels of a side")
     parser.add_argument("--channels", type=int, default=1024)
     parser.add_argument("--scenes", default=",".join(SCENES))
+    parser.add_argument("--variants", type=int, nargs="*", default=[0], help="see variants.py")
     parser.add_argument("--no-angles", action="store_true")
     parser.add_argument("--picture", type=Path)
     arguments = parser.parse_args()
@@ -223,14 +284,15 @@ def main() -> None:
         print()
     if arguments.picture:
         picture(arguments.picture)
-    print("Adjusted Rand index with the true phases; batch k-means is told how many there are\n")
-    print("| specimen | phases | live, 25 % | live, 50 % | live, 100 % | at the end "
-          "| batch PCA + k-means | k-means on spectra |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|---|")
+    print("Adjusted Rand index with the true phases; the batches are told how many there are\n")
+    head = (
+        "specimen | phases | found | 25 % | 50 % | 100 % | end | batch | HyperSpy | change | maps"
+    )
+    print(f"| {head} |\n|{'---|' * 11}", flush=True)
     for scene in arguments.scenes.split(","):
-        name, number, *values = scored(scene)
-        cells = " | ".join(f"{value:.3f}" for value in values)
-        print(f"| {name} | {number} | {cells} |", flush=True)
+        for number in arguments.variants:
+            name = f"{scene} {number}" if number else scene
+            print(f"| {name} | {scored(scene, number).row} |", flush=True)
 
 
 if __name__ == "__main__":
