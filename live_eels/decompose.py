@@ -36,10 +36,14 @@ from threadpoolctl import ThreadpoolController
 
 from live_eels.kernels.eigen import leading
 from live_eels.kernels.pca import project, rebuild, row_totals, scale_rows
+from live_eels.noise_floor import angles_deg, noise_floor
 
 FIRST_BLOCK_PIXELS = 16
 """The first basis is there after so many pixels. Blocks then are a 64th of the pixels so far, up
 to full size: what is new is noticed, by whoever learns on, before it is a large share of them."""
+
+CERTAIN_DEG = 10.0
+"""A component's shape can be read when it lies no further than this from the true one."""
 
 FAINT = 0.01
 """Rows and channels with less than this share of the mean total are weighted as if they had
@@ -122,6 +126,8 @@ class StreamingPCA:
         Significant components: above the noise floor, or as set.
     scree : ndarray
         Variance of each component relative to the noise, float64 ``(component,)``, falling.
+    angles_deg : ndarray
+        Angle to be expected between each factor and the true one, float64 ``(component,)``.
     noise_edge : float
         Where `scree` meets the noise: components below are not significant.
     factors : ndarray
@@ -163,6 +169,7 @@ class StreamingPCA:
         self.factors = np.zeros((self._width, channels), np.float32)
         self._projection = np.full((self._width, channels), np.nan, np.float32)
         self.scree = np.zeros(self._width)
+        self.angles_deg = np.full(self._width, 90.0)
         self.noise_edge = 1.0
         self.components = 0
 
@@ -314,38 +321,24 @@ class StreamingPCA:
             )
         trace = float(np.diagonal(self._gram).astype(np.float64) @ scale**-2)
         self.scree = np.maximum(values, 0.0) / self._spectra
-        self.components = self._significant(trace / self._spectra)
-        vectors = _aligned(vectors, self._directions, self.components)
+        angles = self._judge(trace / self._spectra)
+        vectors, order = _aligned(vectors, self._directions, self.components)
+        self.angles_deg = angles[order]
         self._directions = vectors.astype(np.float32)
         self.factors = np.ascontiguousarray((vectors * scale[:, None]).T, np.float32)
         self._projection = np.ascontiguousarray((vectors / scale[:, None]).T, np.float32)
         self.basis_version += 1
 
-    def _significant(self, trace: float) -> int:
-        """Components above the noise; sets `noise_edge`.
-
-        Weighted noise fills a band of variances whose upper edge Marchenko & Pastur (1967)
-        give, and Tracy & Widom how much it flutters; the mean level comes from what the
-        leading components leave. Resampling (which ties neighbouring channels together) and
-        readout noise (which weights do not know) lift the edge above that, so the scree's
-        second, surely noisy half has a say too.
-        """
+    def _judge(self, trace: float) -> NDArray[np.float64]:
+        """Count the significant components; gives the expected angle of each."""
         width = min(self._width, self.channels)
-        p, n = self.channels, max(self._spectra**2 / self._squared_weight, 1.0)
-        edge = (1 + np.sqrt(p / n)) ** 2
-        flutter = (np.sqrt(n) + np.sqrt(p)) * (n**-0.5 + p**-0.5) ** (1 / 3) / n
-        first = width // 2
-        lifted = float(2 * self.scree[first] - self.scree[width - 1])
-        found = 0
-        while found < max(first, 1):
-            level = max(trace - float(self.scree[:found].sum()), 0.0) / max(p - found, 1)
-            self.noise_edge = max(level * (edge + 4 * flutter), lifted)
-            if self.scree[found] <= self.noise_edge:
-                break
-            found += 1
+        pixels = max(self._spectra**2 / self._squared_weight, 1.0)
+        floor = noise_floor(self.scree[:width], trace, self.channels, pixels)
+        self.noise_edge = floor.edge
+        self.components = max(floor.components, 1)
         if self.settings.components is not None:
-            return min(self.settings.components, width)
-        return max(found, 1)
+            self.components = min(self.settings.components, width)
+        return angles_deg(self.scree, floor.level, self.channels, pixels)
 
     def set_components(self, components: int | None) -> None:
         """Hold so many components significant from now on, or let the noise floor choose."""
@@ -375,6 +368,11 @@ class StreamingPCA:
     def width(self) -> int:
         """Columns of the loadings."""
         return self._width
+
+    @property
+    def certain(self) -> NDArray[np.bool_]:
+        """Which significant components are known to `CERTAIN_DEG`, bool ``(component,)``."""
+        return self.angles_deg[: self.components] <= CERTAIN_DEG
 
     @property
     def mean(self) -> NDArray[np.float32]:
@@ -430,16 +428,18 @@ def block_pixels(learnt: int, settings: DecomposeSettings) -> int:
 
 def _aligned(
     vectors: NDArray[np.float64], last: NDArray[np.float32], components: int
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Give significant vectors the order, and all the sign, of the last basis.
 
+    Also gives where each came from.
     A vector without a predecessor gets the sign that makes its largest swing positive.
     """
-    vectors = vectors.copy()
     overlap = np.abs(last[:, :components].T @ vectors[:, :components])
     slots, found = linear_sum_assignment(-overlap)
-    vectors[:, slots] = vectors[:, found]
+    order = np.arange(vectors.shape[1])
+    order[slots] = found
+    vectors = vectors[:, order]
     same = np.sum(vectors * last, axis=0)
     largest = vectors[np.argmax(np.abs(vectors), axis=0), np.arange(vectors.shape[1])]
     sign = np.where(np.abs(same) > 0.2, np.sign(same), np.sign(largest))
-    return vectors * np.where(sign == 0, 1.0, sign)
+    return vectors * np.where(sign == 0, 1.0, sign), order

@@ -50,14 +50,14 @@ def angles(edge_counts: int, side: int, channels: int) -> list[float]:
     for start in range(0, len(x), 256):
         pca.learn(x[start : start + 256])
         if early is None and start + 256 >= tenth:
-            early = pca.factors.copy()
+            early = pca.factors[: pca.components][pca.certain]
     pca.finish()
     k, scale = pca.components, np.sqrt(x.mean(axis=0) / x.mean())[:, None]
     batch, theirs = scikit_factors(x, k), hyperspy_factors(x, k) / scale
     part = np.sqrt(x[:tenth].mean(axis=0) / x[:tenth].mean())[:, None]
-    out = [float(k), angle_deg(batch, scikit_factors(x[:tenth], k) * part / scale)]
-    for factors in (early, pca.factors):
-        used = factors[:k].T / scale
+    out = [float(k), angle_deg(batch, scikit_factors(x[:tenth], k) * part / scale), len(early)]
+    for factors in (early, pca.factors[:k]):
+        used = factors.T / scale
         out += [angle_deg(batch, used), angle_deg(theirs, used)]
     return out
 
@@ -274,12 +274,12 @@ def main() -> None:
         print(f"Streaming PCA, one pass over {side} x {side} x {channels}: largest angle of the")
         print("significant components to a batch decomposition, degrees\n")
         print("| counts in the edges | components | batch of 10 % to batch of all "
-              "| at 10 %, scikit-learn | at 10 %, HyperSpy "
+              "| certain at 10 % | at 10 %, scikit-learn | at 10 %, HyperSpy "
               "| at 100 %, scikit-learn | at 100 %, HyperSpy |")  # fmt: skip
-        print("|---|---|---|---|---|---|---|")
+        print("|---|---|---|---|---|---|---|---|")
         for edge_counts in (50, 500, 5000):
-            k, limit, a, b, c, d = angles(edge_counts, side, channels)
-            cells = f"{limit:.2f} | {a:.2f} | {b:.2f} | {c:.3f} | {d:.3f}"
+            k, limit, certain, a, b, c, d = angles(edge_counts, side, channels)
+            cells = f"{limit:.2f} | {certain} | {a:.2f} | {b:.2f} | {c:.3f} | {d:.3f}"
             print(f"| {edge_counts} | {k:.0f} | {cells} |", flush=True)
         print()
     if arguments.picture:
