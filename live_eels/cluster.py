@@ -25,7 +25,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from live_eels.comparable import Comparison, Normalise, Values
-from live_eels.kernels.kmeans import UNKNOWN, agree, gather, mixtures, nearest
+from live_eels.kernels.kmeans import UNKNOWN, agree, costs, gather, mixtures, nearest
 from live_eels.kernels.lloyd import FAR, Clusters, far_apart, moments, one_by_one, settle
 from live_eels.kernels.phases import Apart, matched, split_and_join
 from live_eels.reservoir import Reservoir
@@ -35,6 +35,9 @@ FIRST_BLOCK_PIXELS, BLOCK_PIXELS = 16, 1024
 
 SKETCH = 1024
 """Fresh starts are tried on so many pixels of the reservoir; only a likelier one sees all."""
+
+AGREE_SWEEPS = 4
+"""So far, in pixels, does a clear pixel settle the doubts of others."""
 
 Block = list[tuple[Values, Values | None]]
 
@@ -72,8 +75,9 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         Refit when the pixels have grown by this factor less one; four times as often until
         the reservoir is full.
     neighbour_coupling
-        How strongly neighbours must agree: logarithm of the odds that a pixel is like one
-        neighbour rather than not; 0 is off.
+        How strongly neighbours must agree in the k-means map of a refinement (live maps take
+        each pixel by itself): logarithm of the odds that a pixel is like one neighbour
+        rather than not; 0 is off.
     """
 
     clusters: Annotated[int, Meta(ge=1, le=64)] | None = None
@@ -333,12 +337,10 @@ class OnlineKMeans:
         if coupling == 0 or not self.clusters:
             return label
         values, variance = self.features(np.asarray(loadings, np.float32))
-        allowed = self.spread + variance[:, None]
-        step = values[:, None, :] - self.centres
-        cost = np.einsum("pkf,pkf->pk", step, step) / allowed + values.shape[1] * np.log(allowed)
-        cost = np.where(np.isfinite(cost), cost / 2, np.inf).astype(np.float32)
+        cost = costs(values, variance, self.centres, self.spread)
+        cost[~np.isfinite(cost)] = np.inf
         now, after = label.copy(), np.empty_like(label)
-        for _ in range(4):
+        for _ in range(AGREE_SWEEPS):
             agree(cost, now, rows, columns, coupling, after)
             now, after = after, now
         return now

@@ -135,7 +135,10 @@ def refine(
     rng = np.random.default_rng(seed)
     kmeans.learn(loadings[known])
     kmeans.finish()
-    labels: dict[str, Label] = {"k-means": kmeans.predict(loadings)}
+    label = kmeans.predict(loadings)
+    if len(recording.scan.shape) == 2:
+        label = kmeans.agree(loadings, label, *recording.scan.shape)
+    labels: dict[str, Label] = {"k-means": label}
     sample = np.sort(rng.permutation(known)[:SAMPLE_PIXELS])
     found, embedding = _Found(), None
     for method in methods:

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from sklearn.metrics import adjusted_rand_score
 
 from live_eels.cli.files import process
+from live_eels.cluster import ClusterSettings
 from live_eels.decompose import DecomposeSettings
 from live_eels.io.recorder import Recorder
 from live_eels.io.recording import Recording
@@ -25,8 +26,8 @@ PLAIN = PreprocessSettings(
 )
 
 
-def recording(seen=None, read=None):
-    counts, phase = phantom(SHAPE, CHANNELS, 3000)
+def recording(seen=None, read=None, edge_counts=3000):
+    counts, phase = phantom(SHAPE, CHANNELS, edge_counts)
     axis = EnergyAxis(500.0, 1.0, CHANNELS)
     navigation = (NavigationAxis("y", SHAPE[0]), NavigationAxis("x", SHAPE[1]))
     scan = Scan("phantom", navigation, (Signal("core", axis),), title="phantom")
@@ -52,6 +53,17 @@ def test_ward_finds_the_phases():
     assert result.specs["ward"].kind == "label"
     assert len(result.specs["ward"].classes) == 4
     assert result.ari["k-means", "ward"] > 0.95
+
+
+def test_neighbours_settle_the_k_means_map():
+    _, _, phase = recording()
+    alone, together = (
+        refined(["ward"], cluster=ClusterSettings(clusters=4, neighbour_coupling=coupling),
+                source=recording(edge_counts=40)[0])
+        for coupling in (0.0, 1.0)
+    )  # fmt: skip
+    before, after = (adjusted_rand_score(phase, r.maps["k-means"]) for r in (alone, together))
+    assert after > before + 0.02
 
 
 def test_hdbscan_on_umap_finds_the_phases_and_their_number():

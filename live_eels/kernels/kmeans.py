@@ -189,6 +189,30 @@ def scatter(
 
 
 @jit
+def costs(
+    features: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    centres: NDArray[np.float32],
+    spread: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Negative logarithm of the likelihood of each cluster, float32 ``(pixel, cluster)``.
+
+    Parameters as for `nearest`; nan for numbers not in use and for rows with a nan.
+    """
+    size = features.shape[1]
+    out = np.empty((features.shape[0], centres.shape[0]), np.float32)
+    for i in range(features.shape[0]):
+        for k in range(centres.shape[0]):
+            d = np.float32(0.0)
+            for j in range(size):
+                step = features[i, j] - centres[k, j]
+                d += step * step
+            allowed = spread[k] + variance[i]
+            out[i, k] = 0.5 * (d / allowed + size * np.log(allowed))
+    return out
+
+
+@jit
 def agree(
     cost: NDArray[np.float32],
     label: NDArray[np.int16],

@@ -72,6 +72,19 @@ def test_mixtures(world):
     np.testing.assert_allclose(distance, want[1], rtol=1e-3, atol=1e-3)
 
 
+def test_costs_are_least_for_the_likeliest_cluster(world):
+    features, variance, centres, spread = world
+    features[3, 1] = np.nan
+    got = kmeans.costs(features, variance, centres, spread)
+    np.testing.assert_allclose(got, plain.costs(features, variance, centres, spread), rtol=1e-4)
+    assert np.isnan(got[:, 3]).all()
+    assert np.isnan(got[3]).all()
+    label, _, misfit = found(features, variance, centres, spread)
+    known = label >= 0
+    np.testing.assert_array_equal(np.nanargmin(got[known], axis=1), label[known])
+    np.testing.assert_allclose(2 * np.nanmin(got[known], axis=1), misfit[known], rtol=1e-4, atol=1e-4)
+
+
 def test_gather_and_scatter(world):
     features, variance, centres, spread = world
     label = np.random.default_rng(5).integers(-2, 5, len(features)).astype(np.int16)

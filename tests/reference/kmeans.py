@@ -51,6 +51,12 @@ def mixtures(
     return label, distance, mixed
 
 
+def costs(features: Array, variance: Array, centres: Array, spread: Array) -> Array:
+    allowed = spread.astype(float) + variance.astype(float)[:, None]
+    step = features.astype(float)[:, None] - centres
+    return ((step**2).sum(axis=2) / allowed + features.shape[1] * np.log(allowed)) / 2
+
+
 def gather(features: Array, variance: Array, spread: Array, label: Array) -> tuple[Array, Array]:
     clusters = len(spread)
     sums, mass = np.zeros((clusters, features.shape[1])), np.zeros(clusters)
