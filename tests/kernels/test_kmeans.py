@@ -82,7 +82,8 @@ def test_costs_are_least_for_the_likeliest_cluster(world):
     label, _, misfit = found(features, variance, centres, spread)
     known = label >= 0
     np.testing.assert_array_equal(np.nanargmin(got[known], axis=1), label[known])
-    np.testing.assert_allclose(2 * np.nanmin(got[known], axis=1), misfit[known], rtol=1e-4, atol=1e-4)
+    least = 2 * np.nanmin(got[known], axis=1)
+    np.testing.assert_allclose(least, misfit[known], rtol=1e-4, atol=1e-4)
 
 
 def test_gather_and_scatter(world):
