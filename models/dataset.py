@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import multiprocessing
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from live_eels.models.lines import F8, L3_EV, LineSet
-from live_eels.models.randomise import Domain, draw
+from live_eels.models.domain import Domain
+from live_eels.models.lines import ELEMENT, F8, L3_EV, LineSet
+from live_eels.models.randomise import draw
 from numpy.typing import NDArray
 
 from live_eels.classify import Preparation
@@ -17,7 +23,15 @@ from live_eels.model_card import Element, Window
 WITHIN_EV = 22.0
 """Axes are off by up to 10 eV, and evaluated shifted by 13 eV more (Mn and Fe never overlap)."""
 ELEMENTS = tuple(Element(symbol, l3_ev, WITHIN_EV) for symbol, l3_ev in L3_EV.items())
+BLOCK = 8192
+"""Spectra drawn with one seed by one process."""
 WINDOW = Window(low_ev=-7.0, dispersion_ev=0.2, width_ev=0.4, points=128)
+
+FORBIDDEN = -1e4
+PENALTY: F8 = np.array(
+    [[0.0 if c in (None, e.symbol) else FORBIDDEN for c in ELEMENT] for e in ELEMENTS]
+)
+"""What is added to each class's logit where an element was found, ``(element, class)``."""
 
 
 def preparation() -> Preparation:
@@ -68,11 +82,53 @@ class Dataset:
         return digest.hexdigest()
 
 
-def simulate(lines: LineSet, count: int, seed: int, domain: Domain | None = None) -> Dataset:
-    """Draw ``count`` spectra and prepare them; the seed decides all."""
+def simulate(
+    lines: LineSet, count: int, seed: int, domain: Domain | None = None, keep: Path | None = None
+) -> Dataset:
+    """Draw ``count`` spectra and prepare them, on all cores; the seed decides all.
+
+    Parameters
+    ----------
+    keep
+        Folder for what is drawn, so that an interrupted training goes on; None: not kept.
+    """
+    domain = domain or Domain()
+    sizes = [min(BLOCK, count - start) for start in range(0, count, BLOCK)]
+    seeds = np.random.SeedSequence(seed).spawn(len(sizes))
+    paths: list[Path | None] = [None] * len(sizes)
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        asked = repr((lines.family.tolist(), lines.l3.sum(), count, seed, domain))
+        name = hashlib.sha256(asked.encode()).hexdigest()[:16]
+        paths = [keep / f"{name}-{i}.npz" for i in range(len(sizes))]
+    work = list(zip([lines] * len(sizes), sizes, seeds, [domain] * len(sizes), paths, strict=True))
+    if len(work) == 1:
+        return _block(work[0])
+    fresh = multiprocessing.get_context("spawn")  # threads of torch do not survive a fork
+    with ProcessPoolExecutor(min(len(work), os.cpu_count() or 1), fresh) as pool:
+        return joined(list(pool.map(_block, work)))
+
+
+def joined(parts: Sequence[Dataset]) -> Dataset:
+    """One data set after the other."""
+    names = [f.name for f in fields(Dataset)]
+    return Dataset(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
+
+
+def _block(work: tuple[LineSet, int, np.random.SeedSequence, Domain, Path | None]) -> Dataset:
+    lines, count, seed, domain, path = work
+    if path is not None and path.exists():
+        with np.load(path) as kept:
+            return Dataset(**kept)
     prepare = preparation()
-    parts: list[tuple[Any, ...]] = []
-    for group in draw(lines, count, np.random.default_rng(seed), domain or Domain()):
+    parts = []
+    for group in draw(lines, count, np.random.default_rng(seed), domain):
         window, element, _ = prepare.windows(group.counts, group.axis)
-        parts.append((window, element, group.fraction, group.dose, group.thickness, group.shift_ev))
-    return Dataset(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        truth = group.fraction, group.dose, group.thickness, group.shift_ev
+        parts.append(Dataset(window, element, *truth))
+    data = joined(parts)
+    if path is not None:
+        columns = {f.name: getattr(data, f.name) for f in fields(data)}
+        np.savez(part := path.with_suffix(".part.npz"), allow_pickle=False, **columns)
+        part.replace(path)
+    return data

@@ -127,7 +127,7 @@ def evaluate(
     update_card
         Write the figures of the simulated tests into the model's card.
     quick
-        A tenth of the simulated spectra.
+        A sixth of the simulated spectra.
     """
     classifier = find(model)
     if spectra is not None:
@@ -138,7 +138,7 @@ def evaluate(
     else:
         from live_eels.models.simulated_tests import simulated_tests
 
-        result = simulated_tests(classifier, 400 if quick else 4000, seed)
+        result = simulated_tests(classifier, 400 if quick else 2400, seed)
         if update_card:
             _update_card(model, result)
     if json_file is not None:

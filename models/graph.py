@@ -18,8 +18,6 @@ from onnx import TensorProto, helper, numpy_helper
 OPSET = 17
 IR_VERSION = 8
 SMALLEST = 1e-12
-FORBIDDEN = -1e4
-"""Added to the logits of another element's classes."""
 
 
 class Graph:
@@ -98,13 +96,9 @@ def prepared(graph: Graph, points: int) -> str:
     return graph.node("Div", flat, graph.node("Max", norm, graph.constant(np.array([SMALLEST]))))
 
 
-def penalty(class_elements: Sequence[str | None], elements: Sequence[str]) -> NDArray[np.float64]:
-    """What is added to each class's logit where an element was found, ``(element, class)``."""
-    table = [[0.0 if c in (None, e) else FORBIDDEN for c in class_elements] for e in elements]
-    return np.array(table)
-
-
-def decided(graph: Graph, logits: str, table: NDArray[np.float64], temperature: float) -> None:
+def decided(
+    graph: Graph, logits: str, table: NDArray[np.floating[Any]], temperature: float
+) -> None:
     """Add ``probability`` and the energy ``score`` (minus log-sum-exp of the allowed logits)."""
     allowed = graph.node("Add", logits, graph.node("MatMul", "element", graph.constant(table)))
     cooled = graph.node("Mul", allowed, graph.constant(np.array([1.0 / temperature])))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
-from live_eels.simulators import lineshapes
+from live_eels.simulators import ligand_field, lineshapes
 from numpy.typing import NDArray
 
 F8 = NDArray[np.floating[Any]]
@@ -33,7 +34,7 @@ class LineSet:
     ion
         Index into `CLASSES`, int64 ``(shape,)``.
     family
-        Where the shape comes from: ``crystal_field/slater 0.7``, ``charge_transfer`` ...
+        Where the shape comes from: ``crystal_field/slater 0.7``, ``ligand_field/ionic`` ...
     l3, l2
         float64 ``(shape, point)``.
     half_ev
@@ -48,34 +49,49 @@ class LineSet:
 
     def only(self, families: Sequence[str]) -> LineSet:
         """The shapes of some families; a name stands for all that begin with it."""
-        keep = np.array([f.startswith(tuple(families)) for f in self.family.tolist()])
+        return self._rows(self._of(families))
+
+    def without(self, families: Sequence[str]) -> LineSet:
+        """All other shapes."""
+        return self._rows(~self._of(families))
+
+    def _of(self, families: Sequence[str]) -> NDArray[np.bool_]:
+        return np.array([f.startswith(tuple(families)) for f in self.family.tolist()])
+
+    def _rows(self, keep: NDArray[np.bool_]) -> LineSet:
         return LineSet(
             self.ion[keep], self.family[keep], self.l3[keep], self.l2[keep], self.half_ev[keep]
         )
 
 
+@cache
 def shipped_lines() -> LineSet:
     """All line shapes of the Mn and Fe ions that come with the simulators."""
-    shapes = lineshapes.load()
-    rows = [i for i, ion in enumerate(shapes.ions.tolist()) if ion in CLASSES]
-    energies = shapes.step_ev * np.arange(shapes.strength.shape[1])
-    l3, l2, family = [], [], []
-    for i in rows:
-        at = float(shapes.start_ev[i]) + energies
-        strength = shapes.strength[i].astype(np.float64)
-        upper = at > float(shapes.split_ev[i])
-        relative = at - L3_EV[str(shapes.ions[i])[:2]]
-        l3.append(_on_grid(relative, np.where(upper, 0.0, strength)))
-        l2.append(_on_grid(relative, np.where(upper, strength, 0.0)))
-        detail = "" if np.isnan(shapes.slater[i]) else f"/slater {shapes.slater[i]:.1f}"
-        family.append(f"{shapes.family[i]}{detail}")
+    field, bound = lineshapes.load(), ligand_field.load()
+    rows = np.flatnonzero(np.isin(field.ions, CLASSES))
+    detail = [
+        "ligand_field/quanty" if np.isnan(s) else f"crystal_field/slater {s:.1f}"
+        for s in field.slater[rows].tolist()
+    ]
+    middle = {i: np.median(bound.delta_ev[bound.ion == i]) for i in set(bound.ion.tolist())}
+    for ion, delta_ev in zip(bound.ion.tolist(), bound.delta_ev, strict=True):
+        detail.append(f"ligand_field/{'covalent' if delta_ev < middle[ion] else 'ionic'}")
+    ions = [*field.ions[rows].tolist(), *bound.ion.tolist()]
+    start = np.concatenate([field.start_ev[rows], bound.start_ev])
+    split = np.concatenate([field.split_ev[rows], bound.split_ev])
+    strength = [*field.strength[rows], *bound.sticks]
+    l3, l2 = [], []
+    for ion, first, valley, row in zip(ions, start, split, strength, strict=True):
+        at = first + field.step_ev * np.arange(len(row))
+        relative, values = at - L3_EV[ion[:2]], row / row.sum(dtype=np.float64)
+        l3.append(_on_grid(relative, np.where(at > valley, 0.0, values)))
+        l2.append(_on_grid(relative, np.where(at > valley, values, 0.0)))
+    had = np.zeros(len(ions))
+    had[: len(rows)] = field.intrinsic_fwhm_ev[rows] / 2
     return LineSet(
-        np.array([CLASSES.index(str(shapes.ions[i])) for i in rows]),
-        np.array(family),
-        np.array(l3),
-        np.array(l2),
-        shapes.intrinsic_fwhm_ev[rows].astype(np.float64) / 2,
-    )
+        np.array([CLASSES.index(ion) for ion in ions]), np.array(detail),
+        np.array(l3), np.array(l2), had,
+    )  # fmt: skip
 
 
 def _on_grid(at_ev: F8, strength: F8) -> F8:

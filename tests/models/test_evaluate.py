@@ -153,7 +153,13 @@ def test_simulated_tests_fill_the_report(tmp_path):
     assert result["summary"]["accuracy"] > 0.8
     assert len(result["shift_ev"]) == 27
     assert result["counts"]["3000"] > result["counts"]["3"]
-    assert "| accuracy |" in (tmp_path / "r.md").read_text()
+    text = (tmp_path / "r.md").read_text()
+    assert f"| accuracy | {result['summary']['accuracy']:g} |" in text
+    for heading in ("machines against networks", "Structures of networks", "Training shifted"):
+        assert heading in text
+    for plot in ("r.png", "r-studies.png"):
+        assert f"({plot})" in text
+        assert (tmp_path / plot).stat().st_size > 20_000
 
 
 def test_command_line(folder):

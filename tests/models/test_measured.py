@@ -1,6 +1,6 @@
 """The default model on measured Mn spectra from other laboratories (beside the repository).
 
-Not a blind test any more: the simulated width of L2 was revised after a look at these spectra.
+Not a blind test: the simulated width of L2 was once revised after a look at these spectra.
 """
 
 import sys
@@ -45,6 +45,16 @@ def test_pure_states_of_many_laboratories(classifier, pure):
 def test_shifted_axes_lose_nothing(classifier, pure, shift_ev):
     whole = on_spectra(classifier, pure)["accuracy"]
     assert on_spectra(classifier, pure, shift_ev=shift_ev)["accuracy"] >= whole - 0.02
+
+
+@pytest.mark.parametrize(("counts", "wanted"), [(50, 0.95), (20, 0.90), (10, 0.75)])
+def test_few_counts(classifier, pure, counts, wanted):
+    assert on_spectra(classifier, pure, counts=counts)["accuracy"] >= wanted
+
+
+def test_plural_scattering_loses_nothing(classifier, pure):
+    whole = on_spectra(classifier, pure)["accuracy"]
+    assert on_spectra(classifier, pure, thickness=1.0)["accuracy"] >= whole - 0.03
 
 
 def test_a_session_of_one_laboratory(classifier, spectra):

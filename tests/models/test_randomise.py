@@ -2,8 +2,9 @@ import msgspec
 import numpy as np
 import pytest
 from live_eels.models.dataset import simulate
+from live_eels.models.domain import Domain
 from live_eels.models.lines import CLASSES, GRID_EV, shipped_lines
-from live_eels.models.randomise import Domain, draw
+from live_eels.models.randomise import draw
 from live_eels.models.simulated_tests import LABORATORY
 
 
@@ -15,7 +16,7 @@ def lines():
 def test_every_ion_has_both_families_and_two_lines(lines):
     for ion in range(len(CLASSES) - 1):
         mine = lines.family[lines.ion == ion].tolist()
-        assert {name.split("/")[0] for name in mine} == {"crystal_field", "charge_transfer"}
+        assert {name.split("/")[0] for name in mine} == {"crystal_field", "ligand_field"}
     area = (lines.l3 + lines.l2).sum(axis=1) * 0.1
     np.testing.assert_allclose(area, 1.0, atol=1e-3)
     l3, l2 = ((y @ GRID_EV) / y.sum(axis=1) for y in (lines.l3, lines.l2))
@@ -23,8 +24,8 @@ def test_every_ion_has_both_families_and_two_lines(lines):
 
 
 def test_families_can_be_held_out(lines):
-    some = lines.only(["crystal_field/slater 0.8", "charge_transfer"])
-    assert set(some.family.tolist()) == {"crystal_field/slater 0.8", "charge_transfer"}
+    some = lines.only(["crystal_field/slater 0.8", "ligand_field/covalent"])
+    assert set(some.family.tolist()) == {"crystal_field/slater 0.8", "ligand_field/covalent"}
     assert len(some.ion) < len(lines.ion)
 
 

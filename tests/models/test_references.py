@@ -28,7 +28,7 @@ def _standards(folder, n):
 def test_standards_are_cross_validated_and_the_verdict_is_in_the_card(tmp_path, monkeypatch):
     from live_eels.models import references
 
-    monkeypatch.setattr(references, "BASE_SPECTRA", 2000)
+    monkeypatch.setattr(references, "REHEARSED", 1000)
     monkeypatch.setattr(references, "COPIES", 20)
     _standards(tmp_path, 8)
     said: list[str] = []
