@@ -1,13 +1,16 @@
-"""A scan larger than memory should ever have to be: 1024 x 1024 x 2048 through both learners.
+"""A scan larger than memory should ever have to be: 1024 x 1024 x 2048 through the pipeline.
 
-Run ``python tests/benchmarks/large_scan.py [--side 1024] [--channels 2048]``. A small scan is
-repeated, shuffled, until the large one is full, so the exact answer is that of the small one.
-Prints the memory that was added, the angle to the exact basis, and how clusters agree.
+Run ``python tests/benchmarks/large_scan.py [--side 1024] [--channels 2048] [--json FILE]``. A
+small scan is repeated, shuffled, until the large one is full. Everything on but sockets and
+disk: preprocessing, both learners, labels, maps, a snapshot every now and then. Prints spectra
+per second of processor time in each tenth of the scan, the memory added, the angle to the
+exact basis, and how clusters agree with the phases.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -22,70 +25,102 @@ from sklearn.metrics import adjusted_rand_score
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from live_eels.cluster import OnlineKMeans
-from live_eels.decompose import StreamingPCA
+from live_eels import models
+from live_eels.app.beside import Beside
+from live_eels.classify import Classifier
+from live_eels.cluster import ClusterSettings
+from live_eels.decompose import DecomposeSettings, StreamingPCA
+from live_eels.maps import MapBoard
+from live_eels.pipeline import Pipeline
+from live_eels.preprocess_settings import PreprocessSettings
+from live_eels.spectra import Chunk, EnergyAxis, NavigationAxis, Scan, Signal
 from spectrum_images import angle_deg, phantom
 
-BLOCK = 256
+CHUNK, SNAPSHOT_PIXELS = 1024, 65_536
 
 
 def main() -> None:
-    """Print what was measured."""
+    """Print what was measured; write it as JSON if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=1024)
     parser.add_argument("--channels", type=int, default=2048)
+    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    pixels = arguments.side**2
-    small, phase = phantom((64, 64), arguments.channels, 500)
-    exact = StreamingPCA(arguments.channels)
-    exact.learn(small)
-    exact.finish()
-    process = psutil.Process()
-    before = process.memory_info().rss
-    rng = np.random.default_rng(0)
-    pca, kmeans = StreamingPCA(arguments.channels), OnlineKMeans()
-    loadings = np.full((pixels, pca.width), np.nan, np.float32)
-    truth = np.empty(pixels, np.int16)
-    order, peak, start = np.empty(0, int), 0, time.perf_counter()
-    done = 0
-    while done < pixels:
-        size = min(pca.room, pixels - done)
-        if len(order) < size:
+    side, channels = arguments.side, arguments.channels
+    small, phase = phantom((64, 64), channels, 500)
+    counts = small.astype(np.uint16)
+    scan = Scan(
+        "large",
+        (NavigationAxis("y", side), NavigationAxis("x", side)),
+        (Signal("core", EnergyAxis(450.0, 400.0 / channels, channels)),),
+    )
+    process, beside = psutil.Process(), Beside()
+    before = peak = process.memory_info().rss
+    pipeline = Pipeline(
+        scan,
+        preprocess=PreprocessSettings(window_ev=(451.0, 849.0), background="none"),
+        decompose=DecomposeSettings(),
+        cluster=ClusterSettings(),
+        classifier=Classifier.load(models.shipped()[models.DEFAULT]),
+        worker=beside.learning,
+        ahead=beside.preparing.ahead,
+    )
+    board = MapBoard(scan, pipeline.specs)
+    rng, order, truth = np.random.default_rng(0), np.empty(0, int), np.empty(scan.pixels, int)
+    rates, tenth, started = [], scan.pixels // 10, time.process_time()
+    for first in range(0, scan.pixels, CHUNK):
+        if len(order) < CHUNK:
             order = np.concatenate([order, rng.permutation(len(small))])
-        rows, order = order[:size], order[size:]
-        pca.learn(small[rows])
-        turned = pca.take_rotation()
-        if turned is not None:
-            rotation, offset = turned
-            for first in range(0, done, 65536):
-                part = loadings[first : min(first + 65536, done)]
-                part[:] = part @ rotation + offset
-            kmeans.rebase(rotation, offset, pca.factors, pca.components)
-        fresh = pca.transform(small[rows])
-        loadings[done : done + size], truth[done : done + size] = fresh, phase[rows]
-        kmeans.learn(fresh)
-        done += size
-        if done % (64 * BLOCK) < BLOCK:
+        rows, order = order[:CHUNK], order[CHUNK:]
+        truth[first : first + CHUNK] = phase[rows]
+        result = pipeline.process(Chunk(scan, np.arange(first, first + CHUNK), counts[rows]))
+        board.announce(pipeline.specs)
+        board.update(result)
+        part = next(pipeline.refreshed(), None)
+        if part is not None:
+            board.update(part)
+        if first % SNAPSHOT_PIXELS == 0:
+            board.snapshot(pipeline.curves(), pipeline.scree, pipeline.components)
             peak = max(peak, process.memory_info().rss)
-    pca.finish()
-    seconds = time.perf_counter() - start
-    rotation, offset = pca.take_rotation() or (np.eye(pca.width, dtype="f4"), 0)
-    kmeans.rebase(rotation, offset, pca.factors, pca.components)
-    loadings = loadings @ rotation + offset
-    kmeans.finish()
-    label = kmeans.predict(loadings)
-    known = label > -2
-    k = exact.components
-    scale = np.sqrt(exact.mean / exact.mean.sum())[:, None]
-    angle = angle_deg(exact.factors[:k].T / scale, pca.factors[:k].T / scale)
-    counts = pixels * arguments.channels * 4 / 1e6
-    print(f"{arguments.side} x {arguments.side} x {arguments.channels}: {counts:,.0f} MB of counts")
-    print(f"memory added at most: {(peak - before) / 1e6:,.0f} MB, of which loadings "
-          f"{loadings.nbytes / 1e6:,.0f} MB")  # fmt: skip
-    print(f"components {pca.components} (exact: {k}); angle to the exact basis {angle:.2f} degrees")
-    print(f"ARI with the phases {adjusted_rand_score(truth[known], label[known]):.4f}, "
-          f"{np.mean(known):.5f} of the pixels labelled")  # fmt: skip
-    print(f"{pixels / seconds:,.0f} spectra per second, one thread")
+        if (first + CHUNK) // tenth > len(rates):
+            now = time.process_time()
+            rates.append(tenth / (now - started))
+            started = now
+    for part in pipeline.refreshed():
+        board.update(part)
+    peak = max(peak, process.memory_info().rss)
+    exact = StreamingPCA(channels)
+    exact.learn(np.ascontiguousarray(small, np.float32))
+    exact.finish()
+    label = board.values("cluster")
+    known = label >= 0
+    k = min(exact.components, pipeline.components)
+    window = pipeline.window
+    scale = np.sqrt(exact.mean / exact.mean.sum())[window, None]
+    angle = angle_deg(exact.factors[:k, window].T / scale, pipeline.pca.factors[:k].T / scale)
+    found = {
+        "scan": [side, side, channels],
+        "counts_mb": scan.pixels * channels * 2 / 1e6,
+        "memory_added_mb": (peak - before) / 1e6,
+        "memory_mb": peak / 1e6,
+        "bytes_per_pixel": (peak - before) / scan.pixels,
+        "spectra_per_cpu_s": [round(rate) for rate in rates],
+        "last_over_second_tenth": rates[-1] / rates[1],
+        "angle_deg": angle,
+        "ari": adjusted_rand_score(truth[known], label[known]),
+        "share_in_a_cluster": float(known.mean()),
+    }
+    print(f"{side} x {side} x {channels}: {found['counts_mb']:,.0f} MB of counts")
+    print(f"memory {found['memory_mb']:,.0f} MB, of which the scan added "
+          f"{found['memory_added_mb']:,.0f} MB: "
+          f"{found['bytes_per_pixel']:.0f} bytes a pixel")  # fmt: skip
+    print("spectra per second of processor time, by tenths: "
+          + ", ".join(f"{rate:,.0f}" for rate in rates))  # fmt: skip
+    print(f"last tenth over second: {found['last_over_second_tenth']:.2f}")
+    print(f"components {pipeline.components} (exact: {exact.components}), "
+          f"{angle:.2f} degrees from the exact basis; ARI {found['ari']:.4f}")  # fmt: skip
+    if arguments.json:
+        arguments.json.write_text(json.dumps(found, indent=1))
 
 
 if __name__ == "__main__":
