@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -34,6 +33,7 @@ from live_eels.labelling import Labeller, Values
 from live_eels.learning import AtOnce, Learners, Worker
 from live_eels.preprocess import Preprocessor
 from live_eels.preprocess_settings import PreprocessSettings
+from live_eels.ready import Ready, seen_spectra, with_core
 from live_eels.shown import curves, map_specs
 from live_eels.spectra import (
     Chunk,
@@ -58,19 +58,6 @@ class Ahead(Protocol):
 
     def __call__(self, function: Callable[[A], B], items: Iterable[A], /) -> Iterator[B]:
         """Give the function of each item."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Ready:
-    """A chunk that is prepared, and what all later stages want of it.
-
-    ``spectra`` are its counts in the analysis window, contiguous; ``total`` its counts
-    altogether, float32 ``(pixel,)``.
-    """
-
-    prepared: Prepared
-    spectra: NDArray[np.float32]
-    total: NDArray[np.float32]
 
 
 class Pipeline:
@@ -255,14 +242,14 @@ class Pipeline:
 
         Chunks are prepared in order. May run beside ``take``, not beside itself.
         """
-        chunk = _with_core(chunk)
+        chunk = with_core(chunk)
         if not len(chunk.pixels):
             return None
         with self._timed("preprocess"):
             prepared = self.preprocessor.process(chunk, learn=learn)
             total = np.empty(len(chunk.pixels))
             row_totals(prepared.counts, total)
-            spectra = np.ascontiguousarray(_spectra(prepared)[:, self.window])
+            spectra = np.ascontiguousarray(seen_spectra(prepared)[:, self.window])
         return Ready(prepared, spectra, total.astype(np.float32))
 
     def learn(self, ready: Ready | None) -> None:
@@ -299,7 +286,7 @@ class Pipeline:
                 learnt = self.known.learnt
                 by_cluster = self.labeller.source(learnt) == "cluster"
                 shapes = self.known.shapes(cluster) if by_cluster else None
-                maps |= self.labeller.label(_spectra(prepared), rebuilt, shapes, learnt)
+                maps |= self.labeller.label(seen_spectra(prepared), rebuilt, shapes, learnt)
         for index in range(self.components):
             maps[f"loading {index + 1}"] = loadings[:, index]
         with self._timed("analyses"):
@@ -388,28 +375,6 @@ class Pipeline:
         start = self._clock()
         yield
         self.stage_seconds[stage] += self._clock() - start
-
-
-def _with_core(chunk: Chunk) -> Chunk:
-    """The chunk without pixels whose core loss never came: nothing is known of them."""
-    seen = chunk.core_seen
-    if seen is None:
-        return chunk
-    return replace(
-        chunk,
-        pixels=chunk.pixels[seen],
-        counts=chunk.counts[seen],
-        low=None if chunk.low is None else chunk.low[seen],
-        low_seen=None if chunk.low_seen is None else chunk.low_seen[seen],
-        core_seen=None,
-        summed=None if chunk.summed is None else chunk.summed[seen],
-        low_summed=None if chunk.low_summed is None else chunk.low_summed[seen],
-    )
-
-
-def _spectra(prepared: Prepared) -> NDArray[np.float32]:
-    """What learners and labels see: single scattering where that was asked for."""
-    return prepared.counts if prepared.single is None else prepared.single
 
 
 def _quality(prepared: Prepared) -> Values:

@@ -371,6 +371,7 @@ class AnalyseThread:
         board.announce(pipeline.specs)
         if session.end is not None:  # there is time: everything follows
             for part in pipeline.refreshed():
+                board.announce(pipeline.specs)  # it may have found one more component
                 board.update(part)
         snapshot = board.snapshot(pipeline.curves(), pipeline.scree, pipeline.components)
         session.snapshot = replace(snapshot)

@@ -20,11 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from live_eels import analyses, control
-from live_eels.analyses.window import WindowMap, WindowSettings
 from live_eels.app.analyse import AnalyseThread
 from live_eels.app.answers import spectrum_answer, spectrum_reply
+from live_eels.app.changing import mark, on_analyse_thread, refine
 from live_eels.app.formats import decoder
-from live_eels.app.marking import note
 from live_eels.app.pipelines import ModelFinder, make_pipeline, one_blas_thread, warm_up
 from live_eels.app.queues import Edge
 from live_eels.app.receive import Decode, Item, ReceiveThread
@@ -44,7 +43,7 @@ from live_eels.pipeline import Pipeline
 from live_eels.spectra import MapSnapshot, Scan
 
 if TYPE_CHECKING:
-    from live_eels.refine import Refined
+    pass
 
 HISTORY = 32
 """Scans that are remembered with their last maps."""
@@ -226,11 +225,12 @@ class Engine:
         """The newest scan."""
         return self.sessions[-1] if self.sessions else None
 
-    def _in_hand(self) -> Session | None:
+    def in_hand(self) -> Session | None:
         """The newest scan that the analysis has begun."""
         return next((s for s in reversed(self.sessions) if s.pipeline is not None), None)
 
-    def _session(self, scan_id: str | None) -> Session:
+    def session(self, scan_id: str | None) -> Session:
+        """The newest scan, or the one of that name; ``LookupError`` if there is none."""
         for session in reversed(self.sessions):
             if scan_id is None or session.scan.id == scan_id:
                 return session
@@ -244,7 +244,7 @@ class Engine:
 
     def snapshot_of(self, scan_id: str) -> MapSnapshot | None:
         """Last maps of an earlier scan."""
-        return self._session(scan_id).snapshot
+        return self.session(scan_id).snapshot
 
     def status(self) -> Status:
         """State of the engine now."""
@@ -274,7 +274,7 @@ class Engine:
 
     def spectrum(self, pixels: NDArray[np.int64], scan_id: str | None = None) -> SpectrumAnswer:
         """Mean spectrum of some pixels, raw and processed."""
-        session = self._session(scan_id)
+        session = self.session(scan_id)
         return spectrum_answer(session, self.config.preprocess, pixels, self.kernels)
 
     def window_map(
@@ -284,7 +284,7 @@ class Engine:
         scan_id: str | None = None,
     ) -> NDArray[np.float32]:
         """Counts in a window less the background fitted in another, on the navigation shape."""
-        session = self._session(scan_id)
+        session = self.session(scan_id)
         if session.recorder is None:
             raise LookupError("this scan is not recorded, so its counts cannot be read back")
         axis = session.scan.core.axis
@@ -323,115 +323,11 @@ class Engine:
                     session.keep = on
                 return Ok(message="recordings are kept" if on else "recordings are not kept")
             case control.MarkRegion():
-                return self._mark(command)
+                return mark(self, command)
             case control.Refine():
-                return self._refine(command)
+                return refine(self, command)
             case _:
-                return self._on_analyse_thread(command)
-
-    def _on_analyse_thread(self, command: Command) -> Reply:
-        def run() -> Reply:
-            session = self._in_hand()
-            if session is None or session.pipeline is None:
-                raise LookupError("no scan yet")
-            return self._change(session, session.pipeline, command)
-
-        future = self.analyse.ask(run)
-        try:
-            return future.result(timeout=30)
-        except TimeoutError:
-            future.cancel()  # refused means that it does not happen later either
-            raise
-
-    def _change(self, session: Session, pipeline: Pipeline, command: Command) -> Reply:
-        match command:
-            case control.SetClusters(k=k):
-                pipeline.set_clusters(k)
-                self._later(cluster=msgspec.structs.replace(self.config.cluster, clusters=k))
-                self.analyse.changed(session)
-                return Ok(message=f"{k} clusters" if k else "as many clusters as the scan shows")
-            case control.SetComponents(n=n):
-                pipeline.set_components(n)
-                self._later(decompose=msgspec.structs.replace(self.config.decompose, components=n))
-                self.analyse.changed(session)
-                return Ok(message=f"{n} components" if n else "components above the noise")
-            case control.SetModel(model=model):
-                classifier = self.models.load(model)
-                pipeline.set_classifier(classifier)
-                self.models.wanted = model
-                self._later(classify=msgspec.structs.replace(self.config.classify, model=model))
-                self.analyse.again(session, learn=False)
-                return Ok(message=f"labels by {classifier.card.name}; earlier pixels follow")
-            case control.SetWindow(low_ev=low_ev, high_ev=high_ev):
-                preprocess = msgspec.structs.replace(
-                    self.config.preprocess, window_ev=(low_ev, high_ev)
-                )
-                changed = msgspec.structs.replace(self.config, preprocess=preprocess)
-                session.scan.core.axis.window(low_ev, high_ev)
-                session.pipeline = make_pipeline(session, changed, self.models, self.analyse.beside)
-                self.config = changed
-                self.analyse.again(session, learn=True)
-                return Ok(message=f"analysing {low_ev:g} to {high_ev:g} eV; earlier pixels follow")
-            case control.AddWindowMap(name=name, signal_ev=signal_ev, fit_ev=fit_ev):
-                pipeline.add_analysis(
-                    WindowMap(WindowSettings(name=name, signal_ev=signal_ev, fit_ev=fit_ev))
-                )
-                self.analyse.again(session, learn=False)
-                return Ok(message=f"map {name!r} is added; earlier pixels follow")
-            case _:
-                raise ValueError(f"{type(command).__name__} is not for the analysis")
-
-    def _later(self, **sections: Any) -> None:
-        """Have scans that are yet to come analysed so too."""
-        self.config = msgspec.structs.replace(self.config, **sections)
-
-    def _mark(self, command: control.MarkRegion) -> Reply:
-        session = self._session(None)
-        details = msgspec.to_builtins(command)
-        details.pop("command", None)
-        noted = "this scan is not recorded, so no file holds the note"
-        if note(session, command):
-            noted = "noted in the recording"
-            self.analyse.ask(lambda: self.analyse.stale(session))  # a finished file gets it too
-        told = self.publisher.controllers if self.publisher is not None else 0
-        if self.publisher is not None:
-            self.publisher.event("mark_region", session.scan.id, details)
-        if not told and command.request != "note":
-            return Refused(error=f"nobody heard it: no control software is connected ({noted})")
-        return Ok(message=f"{noted}; sent to control software" if told else noted)
-
-    def _refine(self, command: control.Refine) -> Reply:
-        """Segment the scan offline in a worker; its maps join the scan's own when it is done."""
-        from live_eels.refine import METHODS, check  # scikit-learn: not while starting
-
-        session, config = self._session(None), self.config
-        if self.refining is not None and self.refining.running:
-            raise ValueError(f"{self.refining.name} is still at work; wait for its maps")
-        if session.recorder is None or session.pipeline is None:
-            raise LookupError("this scan is not recorded, so it cannot be refined")
-        methods = METHODS if command.method == "all" else (command.method,)
-        check(methods)
-        self.refining = Refining(
-            session.path or session.recorder.path,
-            methods,
-            command.clusters,
-            (session.pipeline.preprocessor.settings, config.decompose, config.cluster),
-            lambda refined: self._hold(session, refined),
-            lambda reason: session.problem(f"{command.method}: {reason}"),
-        )
-        return Ok(message=f"{self.refining.name} is at work on the scan so far")
-
-    def _hold(self, session: Session, refined: Refined) -> None:
-        """Put the maps of a refinement beside the scan's own."""
-
-        def run() -> None:
-            if session.pipeline is not None and session.board is not None:
-                session.pipeline.hold(refined.specs.values(), refined.curves)
-                session.board.announce(session.pipeline.specs)
-                session.board.refresh(refined.maps)
-                self.analyse.stale(session)
-
-        self.analyse.ask(run)
+                return on_analyse_thread(self, command)
 
 
 def _text(config: Config) -> str:

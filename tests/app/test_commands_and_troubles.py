@@ -10,6 +10,7 @@ import numpy as np
 from conftest import two_phase_scan
 from live_eels import control
 from live_eels.app import engine as engine_module
+from live_eels.app.changing import change
 from live_eels.io.reader import open_recording
 from live_eels.io.recorder import Recorder, RecorderError
 from live_eels.pipeline import Pipeline
@@ -25,7 +26,7 @@ def test_a_command_while_a_scan_is_settled_reaches_every_pixel(endpoint, tmp_pat
     def narrow():
         session = engine.current
         window = control.SetWindow(low_ev=632.0, high_ev=665.0)
-        return engine._change(session, session.pipeline, window)
+        return change(engine, session, session.pipeline, window)
 
     def interrupted(self, chunks):
         for number, result in enumerate(settle(self, chunks)):

@@ -77,6 +77,7 @@ def main() -> None:
         board.announce(pipeline.specs)
         board.update(result)
         part = next(pipeline.refreshed(), None)
+        board.announce(pipeline.specs)
         if part is not None:
             board.update(part)
         if first % SNAPSHOT_PIXELS == 0:
@@ -86,7 +87,9 @@ def main() -> None:
             now = time.process_time()
             rates.append(tenth / (now - started))
             started = now
+    pipeline.learners.wait()
     for part in pipeline.refreshed():
+        board.announce(pipeline.specs)
         board.update(part)
     peak = max(peak, process.memory_info().rss)
     exact = StreamingPCA(channels)

@@ -45,7 +45,7 @@ from live_eels.preprocess import Preprocessor
 from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.spectra import Chunk, NavigationAxis
 
-SIDE, OUR_SIDE = 32, 128
+SIDE, OUR_SIDE = 64, 256
 FIT_EV = (578.0, 629.0)
 PACKAGES = (
     "live_eels", "numpy", "numba", "onnxruntime", "hyperspy", "exspy", "scikit-learn",

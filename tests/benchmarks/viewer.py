@@ -191,6 +191,7 @@ class Worked(FakeEngine):
             if time.perf_counter() > next_s:
                 next_s = time.perf_counter() + EVERY_S
                 for part in self.pipeline.refreshed():
+                    self.board.announce(self.pipeline.specs)
                     self.board.update(part)
                 self.newest = self.board.snapshot(
                     self.pipeline.curves(), self.pipeline.scree, self.pipeline.components
