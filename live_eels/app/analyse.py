@@ -27,7 +27,8 @@ from live_eels.app.record import finish_recording
 from live_eels.app.session import Session
 from live_eels.io.publisher import Publisher
 from live_eels.maps import MapBoard
-from live_eels.pipeline import Pipeline, Ready
+from live_eels.pipeline import Pipeline
+from live_eels.ready import Ready
 from live_eels.spectra import Chunk, ChunkResult, Scan, ScanEnd
 
 T = TypeVar("T")
