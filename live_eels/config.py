@@ -25,7 +25,7 @@ import msgspec
 from msgspec import Meta
 
 from live_eels.assemble import AssembleSettings
-from live_eels.cluster import ClusterSettings
+from live_eels.cluster_settings import ClusterSettings
 from live_eels.decompose import DecomposeSettings
 from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.sources.dectris import DectrisSettings

@@ -19,7 +19,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from live_eels.cluster import ClusterSettings, OnlineKMeans
+from live_eels.cluster import OnlineKMeans
+from live_eels.cluster_settings import ClusterSettings
 from live_eels.decompose import DecomposeSettings, StreamingPCA, block_pixels
 
 

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from live_eels import analyses
 from live_eels.analyses import references
 from live_eels.classify import Classifier, Source
-from live_eels.cluster import ClusterSettings, OnlineKMeans
+from live_eels.cluster import OnlineKMeans
+from live_eels.cluster_settings import ClusterSettings
 from live_eels.decompose import DecomposeSettings, StreamingPCA
 from live_eels.following import EveryPixel
 from live_eels.kernels.align import variance_kept

@@ -20,7 +20,8 @@ from sklearn.decomposition import NMF, FastICA
 from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from live_eels.cluster import ClusterSettings, OnlineKMeans
+from live_eels.cluster import OnlineKMeans
+from live_eels.cluster_settings import ClusterSettings
 from live_eels.decompose import DecomposeSettings, StreamingPCA
 from live_eels.io.recording import Recording
 from live_eels.preprocess import Preprocessor

@@ -11,7 +11,8 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from learner_checks import CHECKS, Candidate, learned, remembered
-from live_eels.cluster import ClusterSettings, OnlineKMeans
+from live_eels.cluster import OnlineKMeans
+from live_eels.cluster_settings import ClusterSettings
 from live_eels.decompose import StreamingPCA
 from spectrum_images import phantom
 

@@ -10,7 +10,7 @@ from conftest import two_phase_scan
 from live_eels import models
 from live_eels.analyses.window import WindowMap, WindowSettings
 from live_eels.classify import Classifier
-from live_eels.cluster import ClusterSettings
+from live_eels.cluster_settings import ClusterSettings
 from live_eels.decompose import DecomposeSettings
 from live_eels.maps import MapBoard
 from live_eels.pipeline import Pipeline

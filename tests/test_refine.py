@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from sklearn.metrics import adjusted_rand_score
 
 from live_eels.cli.files import process
-from live_eels.cluster import ClusterSettings
+from live_eels.cluster_settings import ClusterSettings
 from live_eels.decompose import DecomposeSettings
 from live_eels.io.recorder import Recorder
 from live_eels.io.recording import Recording

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from live_eels import models
 from live_eels.app.beside import Beside
 from live_eels.classify import Classifier
-from live_eels.cluster import ClusterSettings
+from live_eels.cluster_settings import ClusterSettings
 from live_eels.decompose import DecomposeSettings, StreamingPCA
 from live_eels.maps import MapBoard
 from live_eels.pipeline import Pipeline

@@ -23,7 +23,8 @@ from sklearn.decomposition import IncrementalPCA
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from live_eels.cluster import ClusterSettings, OnlineKMeans
+from live_eels.cluster import OnlineKMeans
+from live_eels.cluster_settings import ClusterSettings
 from live_eels.decompose import DecomposeSettings, StreamingPCA
 from spectrum_images import angle_deg, keenan_kotula, phantom
 

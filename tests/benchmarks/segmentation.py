@@ -27,7 +27,7 @@ from live_eels.simulators.acquire import Acquisition
 from live_eels.simulators.scene import load_scene
 from variants import variant
 
-from live_eels.cluster import ClusterSettings
+from live_eels.cluster_settings import ClusterSettings
 from live_eels.decompose import DecomposeSettings, StreamingPCA
 from live_eels.pipeline import Pipeline
 from live_eels.preprocess_settings import PreprocessSettings

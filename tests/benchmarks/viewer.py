@@ -34,7 +34,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fake_engine import FakeEngine, Served
-from live_eels.cluster import ClusterSettings
+from live_eels.cluster_settings import ClusterSettings
 from live_eels.decompose import DecomposeSettings
 from live_eels.maps import MapBoard
 from live_eels.pipeline import Pipeline
