@@ -105,6 +105,7 @@ def test_only_maps_that_changed_are_sent_again(publisher, subscriber, board):
 def test_the_next_scan_is_announced_and_all_its_maps_are_sent(publisher, subscriber, board):
     publisher.snapshot(board.snapshot())
     welcome(publisher)
+    publisher.snapshot(replace(publisher._last))  # now it knows what was sent
     following = MapBoard(replace(SCAN, id="s2"), SPECS)
     publisher.snapshot(following.snapshot())  # of the same version as the last of the one before
     publisher.event("end", "s2", {})
