@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from fake_engine import FakeEngine, Served
@@ -119,6 +120,11 @@ class Screen:
         return self.js(
             "([s, n]) => Array.from(liveEels.panel.answers.get(s).curves[n])", [slot, name]
         )
+
+    def numbers(self, expression):
+        """An array of the page's; null comes back as nan."""
+        found = self.js(f"() => Array.from({expression}, (v) => v === v ? v : null)")
+        return np.array([np.nan if v is None else v for v in found])
 
     def settle(self):
         """Two painted frames later everything asked for is on the screen."""
