@@ -62,6 +62,7 @@ HEADERS = {
 MAX_REQUEST_BYTES = 64 * 1024
 MAX_BROWSERS = 32
 POLL_S = 0.008
+STATUS_KEPT_S = 0.03
 WHITE_LINES = ("L3", "L2", "M5", "M4")
 LEAST_ONSET_EV = 20.0
 """Below it the plasmon hides every edge."""
@@ -182,6 +183,7 @@ class Viewer:
         self.trend = Trend()
         self.differences = Differences()
         self.sessions: set[Session] = set()
+        self._status: tuple[float, msgspec.Raw] = (-1.0, msgspec.Raw(b"null"))
         self.threads = ThreadPoolExecutor(2, thread_name_prefix="viewer")
         # Their own, so that no frame waits for a question that takes long.
         self.frame_threads = ThreadPoolExecutor(2, thread_name_prefix="frames")
@@ -224,6 +226,14 @@ class Viewer:
             await self._runner.cleanup()
         for threads in (self.threads, self.frame_threads):
             threads.shutdown(wait=False, cancel_futures=True)
+
+    def status(self) -> msgspec.Raw:
+        """The engine's status as JSON, made once for all pages that ask at about the same time."""
+        made_s, text = self._status
+        if (now := time.monotonic()) - made_s > STATUS_KEPT_S:
+            text = msgspec.Raw(msgspec.json.encode(self.engine.status()))
+            self._status = (now, text)
+        return text
 
     async def in_thread(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """Run a call that may take a while in one of the viewer's threads."""

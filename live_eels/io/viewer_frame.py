@@ -39,10 +39,9 @@ class FrameWriter:
         self, snapshot: MapSnapshot | None, want: list[str] | None
     ) -> tuple[dict[str, Any], list[NDArray[Any]]]:
         """Describe what this page does not have yet; remembers that it now has it."""
-        status = self._viewer.engine.status()
         header: dict[str, Any] = {
             "type": "frame",
-            "status": msgspec.to_builtins(status),
+            "status": self._viewer.status(),
             "sent_s": time.time(),
         }
         self._add_history(header)

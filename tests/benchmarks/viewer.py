@@ -10,16 +10,15 @@ browser's own painting.
 ``load``: the real pipeline on 4096 channels and 512 x 512 maps, snapshots at 10 Hz, in turns
 without and with four pages attached. The engine (pipeline, page server and all) is pinned to
 one core, the pages to another, as if on other computers. So every microsecond of serving is
-missing to the pipeline: the worst case. The loss is the share of the engine's processor time
-that the server takes, which other work on the machine does not disturb; the rates do suffer
-from it. The pages are Chromium's (``--browser``), four of which want more than one core and
-therefore ask less often than they would, or processes that only ask, as often as a page may.
+missing to the pipeline: the worst case. The loss is the share of that core which the server
+takes; other work on the machine disturbs it little, but the rates a lot. The pages are
+Chromium's (``--browser``), four of which want more than one core and therefore ask less often
+than they would, or processes that only ask, as often as a page may.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import shutil
@@ -217,7 +216,8 @@ def load(seconds: float, turns: int, pages: int, browser: bool) -> None:
             start, before = time.perf_counter(), engine.done
             all_s, own_s = time.process_time(), engine.cpu_s
             time.sleep(seconds)
-            shares[attached].append(1 - (engine.cpu_s - own_s) / (time.process_time() - all_s))
+            served_s = time.process_time() - all_s - (engine.cpu_s - own_s)
+            shares[attached].append(served_s / (time.perf_counter() - start))
             rates[attached].append((engine.done - before) / (time.perf_counter() - start))
             for visitor in visitors:
                 said = json.loads(visitor.communicate()[0].splitlines()[-1])
@@ -232,24 +232,25 @@ def load(seconds: float, turns: int, pages: int, browser: bool) -> None:
         f"engine, {turns} turns of {seconds:g} s: {np.median(without):.0f} spectra/s alone, "
         f"{np.median(with_):.0f} with {pages} {'Chromium' if browser else 'bare'} pages on "
         f"the other core ({frames:.1f} frames/s and {megabytes:.1f} MB/s each). "
-        f"Of the engine's processor time the server took "
-        f"{100 * np.median(shares[False]):.1f} % alone and {100 * np.median(shares[True]):.1f} % "
-        f"with pages: {loss:.1f} % of the throughput."
+        f"Of its core the server and numba's helpers took {100 * np.median(shares[False]):.1f} % "
+        f"alone and {100 * np.median(shares[True]):.1f} % with pages: {loss:.1f} % of throughput."
     )
 
 
 def visitors_of(url: str, pages: int, browser: bool) -> list[subprocess.Popen[str]]:
     """Processes on the other core that are visitors until their input is closed."""
-    names = [("browse", str(pages))] if browser else [("page", "1")] * pages
+    here = Path(__file__)
+    real = [[str(here), "browse", url, "--pages", str(pages)]]
+    bare = [[str(here.with_name("viewer_visitor.py")), url]] * pages
     return [
         subprocess.Popen(
-            [sys.executable, __file__, what, url, "--pages", number],
+            [sys.executable, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             preexec_fn=lambda: os.sched_setaffinity(0, {1}),
         )
-        for what, number in names
+        for command in (real if browser else bare)
     ]
 
 
@@ -290,37 +291,9 @@ def browse(url: str, pages: int) -> None:
         browser.close()
 
 
-async def visit(url: str) -> None:
-    """Behave as the page: say ready, take the frame, say ready; small maps in three turns."""
-    import aiohttp
-
-    address, _, token = url.partition("?token=")
-    start, frames, taken = time.perf_counter(), 0, 0
-    names: list[str] = []
-    asyncio.get_running_loop().run_in_executor(None, lambda: (sys.stdin.read(), os._exit(0)))
-    async with (
-        aiohttp.ClientSession() as client,
-        client.ws_connect(address + "ws", max_msg_size=0) as socket,
-    ):
-        await socket.send_str(json.dumps({"do": "hello", "token": token}))
-        async for message in socket:
-            frames += 1
-            taken += len(message.data)
-            now = time.perf_counter()
-            length = int.from_bytes(message.data[:4], "little")
-            header = json.loads(message.data[4 : 4 + length])
-            names = header.get("map_names", names)
-            small = [name for name in names if name not in ("counts", "cluster")]
-            want = ["counts", "cluster", *small[frames % 3 :: 3]] if names else None
-            print(
-                json.dumps({"frames": frames, "bytes": taken, "seconds": now - start}), flush=True
-            )
-            await socket.send_str(json.dumps({"do": "ready", "want": want}))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["latency", "load", "page", "browse"])
+    parser.add_argument("what", choices=["latency", "load", "browse"])
     parser.add_argument("url", nargs="?")
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--turns", type=int, default=4)
@@ -333,10 +306,8 @@ def main() -> None:
         latency(options.seconds, options.sides, options.channels)
     elif options.what == "load":
         load(options.seconds, options.turns, options.pages, options.browser)
-    elif options.what == "browse":
-        browse(options.url, options.pages)
     else:
-        asyncio.run(visit(options.url))
+        browse(options.url, options.pages)
 
 
 if __name__ == "__main__":
