@@ -34,3 +34,23 @@ def test_a_phase_in_the_last_unfinished_block_is_found_at_the_end():
     assert last.kmeans.clusters == 3
     assert len(set(label[taken:])) == 1
     assert not set(label[taken:]) & set(label[:taken])
+
+
+def test_pixels_from_before_a_component_was_found_are_told_apart_by_it():
+    rng = np.random.default_rng(1)
+    e = np.linspace(0, 1, 128)
+    peaks = [np.exp(-0.5 * ((e - at) / 0.05) ** 2) for at in (0.3, 0.5, 0.7)]
+    base = sum(peaks) + 0.3
+    # the first two differ so little that it takes hundreds of pixels to see that they do
+    shapes = [base + 0.06 * peaks[1], base - 0.06 * peaks[1], base + 1.0 * peaks[2]]
+    number = np.append(rng.integers(0, 2, 3000), np.full(300, 2))
+    counts = np.array([shape / shape.sum() * 30_000 for shape in shapes])
+    x = rng.poisson(counts[number]).astype(np.float32)
+    learners = Learners(
+        128, DecomposeSettings(), ClusterSettings(), 0, AtOnce(), lambda stage: nullcontext()
+    )
+    learners.learn(x)
+    learners.finish()
+    learnt = learners.newest
+    kept = learners._kmeans._reservoir.rows
+    np.testing.assert_allclose(kept, learnt.pca.transform(x), rtol=1e-3, atol=1.0)
