@@ -129,7 +129,11 @@ def test_versions_agree():
 def test_the_readmes_sender_is_understood(endpoint):
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     code = next(c.split("```")[0] for c in text.split("```python\n") if "zmq.PUB" in c)
-    code = code.replace("tcp://127.0.0.1:5555", endpoint).replace("sleep(1)", "sleep(0.2)")
+    code = code.replace("tcp://127.0.0.1:5555", endpoint)
+    # An XPUB socket is a PUB socket that is told when somebody has subscribed.
+    assert "time.sleep(1)  # let subscribers connect" in code
+    code = code.replace("zmq.PUB", "zmq.XPUB")
+    code = code.replace("time.sleep(1)  # let subscribers connect", "socket.recv()")
     context = zmq.Context()
     with context.socket(zmq.SUB) as ear:
         ear.subscribe(b"")
