@@ -153,7 +153,7 @@ class Worked(FakeEngine):
     def __init__(self, side: int, channels: int) -> None:
         super().__init__((4, 4), channels=256)
         axes = (NavigationAxis("y", side), NavigationAxis("x", side))
-        axis = EnergyAxis(470.0, 0.1, channels)
+        axis = EnergyAxis(470.0, 409.6 / channels, channels)
         self.scan = Scan("load", axes, (Signal("core", axis),), title="load")
         rng = np.random.default_rng(1)
         energies = axis.energies_ev
