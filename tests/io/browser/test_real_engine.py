@@ -133,9 +133,14 @@ def test_a_note_from_the_page_is_in_the_file(stage, open_screen):
     screen.wait("document.body.dataset.state === 'complete'")
     screen.set(rois={}, cursor=[7, 9])
     note("look here")
-    with open_recording(stage.engine.current.path) as recording:
-        first, second = recording.facts["notes"]
-        assert recording.maps
+
+    def notes():
+        with open_recording(stage.engine.current.path) as recording:
+            assert recording.maps
+            return recording.facts["notes"]
+
+    wait_for(lambda: len(notes()) == 2, "the end of the file, written once more")
+    first, second = notes()
     assert (first["text"], first["corner"], first["size"]) == ("a crack", [2, 3], [3, 4])
     assert (second["text"], second["corner"], second["size"]) == ("look here", [7, 9], [1, 1])
     assert before - 1 <= first["clock_s"] <= second["clock_s"] <= time.time()
