@@ -220,13 +220,15 @@ class Session:
     async def _answer_window(self, request: AskWindow) -> None:
         base = {"type": "window", "id": request.id, "slot": request.slot}
         began = time.perf_counter()
+        visits = self._viewer.engine.status().visits  # before the counts are read, not after
         try:
             values, snr = await self._viewer.in_thread(self._window, request)
         except (ValueError, LookupError, OSError) as error:
             await self._send({**base, "error": _said(error)})
             return
         took_ms = 1e3 * (time.perf_counter() - began)
-        about = {"signal": request.signal, "fit": request.fit, "took_ms": took_ms, "snr": snr}
+        about = {"signal": request.signal, "fit": request.fit, "took_ms": took_ms}
+        about |= {"snr": snr, "visits": visits}
         await self._send({**base, **about}, [values])
 
     def _window(self, request: AskWindow) -> tuple[NDArray[np.float32], float | None]:

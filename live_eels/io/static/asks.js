@@ -158,7 +158,7 @@ export class Asks {
     this.wall.setWindowMap(values);
     document.body.dataset.window = JSON.stringify(header.signal.map((/** @type {number} */ v) => Math.round(v * 10) / 10));
     if (header.snr !== null && header.snr !== undefined) {
-      this.snr.push({ visits: this.model.status.visits, snr: header.snr });
+      this.snr.push({ visits: header.visits, snr: header.snr });
       if (this.snr.length > 400) this.snr = this.snr.filter((_, i) => i % 2 === 0);
     }
     this.on.maps();
