@@ -8,6 +8,7 @@ them in order, and answers questions about them from any thread.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -44,6 +45,9 @@ from live_eels.spectra import MapSnapshot, Scan
 
 if TYPE_CHECKING:
     pass
+
+SWITCH_S = 0.0002
+"""How long a thread computes in Python before another one that wants to may."""
 
 HISTORY = 32
 """Scans that are remembered with their last maps."""
@@ -128,6 +132,9 @@ class Engine:
 
     def start(self) -> None:
         """Start the threads."""
+        # A thread that refits clusters computes in Python too; with the usual 5 ms a turn, each
+        # step of a spectrum on its way to the map waited that long for its own.
+        sys.setswitchinterval(SWITCH_S)
         for name, run in (
             ("analyse", self._analyse),
             ("record", self.record.run),
