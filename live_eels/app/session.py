@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from live_eels.assemble import Counters
+from live_eels.books import Counters
 from live_eels.io.recorder import Recorder
 from live_eels.losses import Losses
 from live_eels.maps import MapBoard

@@ -19,7 +19,8 @@ from live_eels.simulators.scene import load_scene
 from live_eels.simulators.send import Message
 
 from live_eels import wire
-from live_eels.assemble import Assembler, Counters
+from live_eels.assemble import Assembler
+from live_eels.books import Counters
 from live_eels.spectra import ScanEnd, WireError
 
 
