@@ -1,7 +1,7 @@
 """Raw counts to disk, before anything else touches them.
 
-Lives here: the recording of one scan while it runs, and reading back from it. Knows no
-socket, no analysis and no queue.
+Lives here: the recording of one scan while it runs. Reading back from it is in
+`stored_counts`, its end in `results`. Knows no socket, no analysis and no queue.
 
 The file is laid out once (`layout.create`) and closed; from then on counts are plain writes
 at their place in the file. So the stream never waits for HDF5's lock, any reader can open the
@@ -28,12 +28,12 @@ from live_eels.io import layout
 from live_eels.io.layout import Extent
 from live_eels.io.overlay import disk_trouble, reserve_space, write_all
 from live_eels.io.results import Note, append_end
+from live_eels.io.stored_counts import StoredCounts
 from live_eels.spectra import Chunk, MapSnapshot, Scan, ScanEnd
 
 _SPARE_BYTES = 64 * 1024 * 1024
 """Room left beside the counts for maps and for the computer to breathe."""
 
-_BLOCK_BYTES = 32 * 1024 * 1024
 _MAX_VISITS = np.iinfo(np.uint16).max
 
 
@@ -84,14 +84,9 @@ class Recorder:
         self.bytes_written = 0
         self.finished = False
         self._names = {signal.name: role for role, signal in layout.roles(scan).items()}
-        self._extents = _lay_out(self.path, scan, config_text, reserve=reserve)
+        extents = _lay_out(self.path, scan, config_text, reserve=reserve)
         self._file = io.FileIO(self.path, "r+")
-        self._visits = {
-            role: np.zeros(extent.pixels, np.uint16) for role, extent in self._extents.items()
-        }
-        self._maps: dict[str, NDArray[Any]] = {
-            role: _mapped(self.path, extent) for role, extent in self._extents.items()
-        }
+        self._stored = {role: StoredCounts(self.path, extent) for role, extent in extents.items()}
         self._notes: list[Note] = []
         self._has_end = False
         self._flush_every_s = flush_every_s
@@ -133,8 +128,8 @@ class Recorder:
             chunk,
             counts=core,
             low=low,
-            core_seen=self._seen("core", pixels),
-            low_seen=None if low is None else self._seen("low", pixels),
+            core_seen=self._stored["core"].seen(pixels),
+            low_seen=None if low is None else self._stored["low"].seen(pixels),
             summed=self.summed(pixels),
             low_summed=None if low is None else self.summed(pixels, "low"),
         )
@@ -146,13 +141,14 @@ class Recorder:
         counts: NDArray[Any],
         seen: NDArray[np.bool_] | None,
     ) -> NDArray[Any]:
-        extent = self._extents.get(role)
-        if extent is None or counts.shape != (pixels.size, extent.channels):
+        stored = self._stored.get(role)
+        if stored is None or counts.shape != (pixels.size, stored.extent.channels):
             raise RecorderError(
                 f"scan {self.scan.id}: {role} counts of shape {counts.shape} do not belong to "
                 f"a scan of {self.scan.pixels} pixels and "
-                f"{0 if extent is None else extent.channels} channels"
+                f"{0 if stored is None else stored.extent.channels} channels"
             )
+        extent = stored.extent
         adding = self.scan.passes > 1
         sums = np.array(counts, extent.dtype) if adding else counts
         if sums.dtype != extent.dtype:
@@ -167,10 +163,10 @@ class Recorder:
                     f"scan {self.scan.id}: pixel {first if first < 0 else stop - 1} is not one "
                     f"of its {extent.pixels} pixels"
                 )
-            visits = self._visits[role][first:stop]
+            visits = stored.visits[first:stop]
             if adding and visits.any():
                 again = slice(None) if visits.all() else visits > 0
-                block[again] += self._maps[role][first:stop][again]
+                block[again] += stored.counts[first:stop][again]
                 if not isinstance(rows, slice):  # then the block is a copy
                     sums[rows] = block
             offset = extent.offset + first * extent.row_bytes
@@ -180,55 +176,33 @@ class Recorder:
             write_all(self._file, extent.visits_offset + 2 * first, visits)
             self.bytes_written += block.nbytes
         if adding and seen is not None and not seen.all():
-            sums[~seen] = self.read(pixels[~seen], role)
+            sums[~seen] = stored.read(pixels[~seen])
         return sums
-
-    def _seen(self, role: str, pixels: NDArray[np.int64]) -> NDArray[np.bool_] | None:
-        seen = self._visits[role][pixels] > 0
-        return None if seen.all() else seen
 
     def read(self, pixels: NDArray[np.int64], signal: str = "core") -> NDArray[Any]:
         """Read counts from the disk, ``(pixel, channel)``; pixels never seen are 0."""
-        role = self._role(signal)
-        seen = self._visits[role][pixels] > 0
-        if seen.all():
-            return self._maps[role][pixels]
-        # A hole in the file is not touched: on a full memory disk that would kill us (SIGBUS).
-        extent = self._extents[role]
-        counts = np.zeros((pixels.size, extent.channels), extent.dtype)
-        counts[seen] = self._maps[role][pixels[seen]]
-        return counts
+        return self._of(signal).read(pixels)
 
     def summed(self, pixels: NDArray[np.int64], signal: str = "core") -> NDArray[np.uint16] | None:
         """Visits that the counts of ``pixels`` are the sums of; None in a scan of one pass."""
-        return self._visits[self._role(signal)][pixels] if self.scan.passes > 1 else None
+        return self._of(signal).visits[pixels] if self.scan.passes > 1 else None
 
     def visits(self, signal: str = "core") -> NDArray[np.uint16]:
         """How many spectra each pixel got so far, uint16 ``(scan pixels,)``; a copy."""
-        return self._visits[self._role(signal)].copy()
+        return self._of(signal).visits.copy()
+
+    def missing(self, signal: str = "core") -> NDArray[np.int64]:
+        """Pixels never seen, as int64 ``(run, 2)``: first, and the one after the last."""
+        return self._of(signal).missing()
 
     def window_sum(self, channels: slice, signal: str = "core") -> NDArray[np.float64]:
         """Sum ``channels`` of every pixel, float64 ``(scan pixels,)``; nan where unseen."""
-        role = self._role(signal)
-        counts, visits = self._maps[role], self._visits[role]
-        extent = self._extents[role]
-        # A uint32 holds 2**16 channels of uint16, and adding it up takes half the time.
-        wide = np.uint32 if extent.dtype.itemsize <= 2 else np.float64
-        sums = np.full(extent.pixels, np.nan)
-        block = max(1, _BLOCK_BYTES // extent.row_bytes)
-        for first in range(0, extent.pixels, block):
-            seen = visits[first : first + block] > 0
-            part = counts[first : first + block, channels]
-            if seen.all():
-                sums[first : first + block] = part.sum(axis=1, dtype=wide)
-            else:
-                sums[first : first + block][seen] = part[seen].sum(axis=1, dtype=wide)
-        return sums
+        return self._of(signal).window_sum(channels)
 
     def mean_std(
         self, pixels: NDArray[np.int64], signal: str = "core"
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-        """Average the pixels that were seen, a block at a time.
+        """Average the pixels that were seen.
 
         Returns
         -------
@@ -238,25 +212,13 @@ class Recorder:
         n
             How many of the pixels were seen.
         """
-        role = self._role(signal)
-        counts, extent = self._maps[role], self._extents[role]
-        seen = pixels[self._visits[role][pixels] > 0]
-        total, squares = np.zeros(extent.channels), np.zeros(extent.channels)
-        block = max(1, _BLOCK_BYTES // (8 * extent.channels))
-        for first in range(0, seen.size, block):
-            rows = counts[seen[first : first + block]].astype(np.float64)
-            total += rows.sum(axis=0)
-            squares += np.einsum("pc,pc->c", rows, rows)
-        if seen.size == 0:
-            return np.full(extent.channels, np.nan), np.full(extent.channels, np.nan), 0
-        mean = total / seen.size
-        return mean, np.sqrt(np.maximum(squares / seen.size - mean**2, 0.0)), int(seen.size)
+        return self._of(signal).mean_std(pixels)
 
-    def _role(self, signal: str) -> str:
-        role = signal if signal in self._extents else self._names.get(signal)
+    def _of(self, signal: str) -> StoredCounts:
+        role = signal if signal in self._stored else self._names.get(signal)
         if role is None:
-            raise KeyError(f"the recording has {sorted(self._extents)}, not {signal!r}")
-        return role
+            raise KeyError(f"the recording has {sorted(self._stored)}, not {signal!r}")
+        return self._stored[role]
 
     def note(
         self,
@@ -293,11 +255,6 @@ class Recorder:
         except OSError as error:
             self._flush_error = error
 
-    def missing(self, signal: str = "core") -> NDArray[np.int64]:
-        """Pixels never seen, as int64 ``(run, 2)``: first, and the one after the last."""
-        unseen = np.concatenate(([False], self._visits[self._role(signal)] == 0, [False]))
-        return np.flatnonzero(unseen[1:] != unseen[:-1]).reshape(-1, 2)
-
     def finish(
         self,
         end: ScanEnd,
@@ -316,7 +273,7 @@ class Recorder:
         """
         if self.finished and not self._has_end:
             return
-        missing = {role: self.missing(role) for role in self._extents}
+        missing = {role: stored.missing() for role, stored in self._stored.items()}
         self._wait_for_flush()
         try:
             if self._has_end:
@@ -340,10 +297,8 @@ class Recorder:
     def discard(self) -> None:
         """Remove the file: this scan is not to be kept."""
         self.close()
-        self._maps = {
-            role: np.zeros((0, extent.channels), extent.dtype)
-            for role, extent in self._extents.items()
-        }
+        for stored in self._stored.values():
+            stored.let_go()
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()
 
@@ -382,13 +337,6 @@ def _lay_out(path: Path, scan: Scan, config_text: str, *, reserve: bool) -> dict
             path.unlink()
         raise RecorderError(f"{path}: cannot make the recording: {error}") from error
     return extents
-
-
-def _mapped(path: Path, extent: Extent) -> NDArray[Any]:
-    """Read-only view of the file, ``(pixel, channel)``: sees what is written, at once."""
-    return np.memmap(path, extent.dtype, "r", extent.offset, (extent.pixels, extent.channels)).view(
-        np.ndarray
-    )
 
 
 def _runs(
