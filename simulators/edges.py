@@ -28,8 +28,9 @@ from live_eels.simulators.lineshapes import (
     lorentzian,
     white_line_transform,
 )
+from live_eels.simulators.materials import Material, Site
 from live_eels.simulators.scattering import FineGrid
-from live_eels.simulators.scene import Material, MicroscopeSettings, Site
+from live_eels.simulators.scene import MicroscopeSettings
 from numpy.typing import NDArray
 
 ELECTRONS_3D = {"Mn2+": 5, "Mn3+": 4, "Mn4+": 3, "Fe2+": 6, "Fe3+": 5, "Ti4+": 0}

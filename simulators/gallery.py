@@ -22,16 +22,10 @@ from live_eels.simulators.edges import (
     site_rows,
 )
 from live_eels.simulators.lineshapes import gaussian, load, white_line_transform
+from live_eels.simulators.materials import Material, shipped_materials
 from live_eels.simulators.scattering import FineGrid
-from live_eels.simulators.scene import (
-    Material,
-    Scene,
-    SignalSettings,
-    Support,
-    load_scene,
-    scene_names,
-    shipped_materials,
-)
+from live_eels.simulators.scene import Scene, SignalSettings, load_scene, scene_names
+from live_eels.simulators.shapes import Support
 from numpy.typing import NDArray
 
 from live_eels.spectra import EnergyAxis, MapSpec, Spectra

@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 from live_eels.simulators.edges import l23_transform
 from live_eels.simulators.lineshapes import gaussian
+from live_eels.simulators.materials import Material, shipped_materials
 from live_eels.simulators.scattering import FineGrid
-from live_eels.simulators.scene import Material, shipped_materials
 from numpy.typing import NDArray
 
 from live_eels.spectra import EnergyAxis

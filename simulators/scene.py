@@ -1,8 +1,9 @@
 """What a simulated experiment is: typed, from TOML.
 
-Lives here: the settings of specimen, microscope, detector and scan, and reading them. No
-physics, no random numbers. A scene is a TOML file; those that ship are in ``scenes/``, and a
-new one needs no code. Materials come from ``materials.toml`` and may be added to in the scene.
+Lives here: the settings of microscope, detector and scan, and the scene that they and the
+specimen make (`shapes` of `materials`). No physics, no random numbers. A scene is a TOML
+file; those that ship are in ``scenes/``, and a new one needs no code. Materials
+come from ``materials.toml`` and may be added to in the scene.
 """
 
 from __future__ import annotations
@@ -11,182 +12,27 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
+from live_eels.simulators.materials import Material, shipped_materials
+from live_eels.simulators.settings import Fraction, NotNegative, Point, Positive, Settings
+from live_eels.simulators.shapes import (
+    Gradient,
+    Layer,
+    Mosaic,
+    Particle,
+    Shape,
+    Stripes,
+    Support,
+)
 from msgspec import Meta
 
 SCENES = Path(__file__).parent / "scenes"
-MATERIALS = Path(__file__).parent / "materials.toml"
-
-Positive = Annotated[float, Meta(gt=0.0)]
-NotNegative = Annotated[float, Meta(ge=0.0)]
-Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
-Point = tuple[float, float]
 
 
 class SceneError(ValueError):
     """A scene that cannot be read or makes no sense: its author's fault."""
 
 
-class _Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Unknown keys are refused."""
-
-
-class Site(_Settings, frozen=True, kw_only=True):
-    """One kind of 3d ion in a material.
-
-    Attributes
-    ----------
-    part
-        Share of the material's atoms of that element.
-    charge_transfer
-        How much of the line shape is taken from the charge-transfer family (0 to 1).
-    """
-
-    ion: str
-    part: Fraction = 1.0
-    ten_dq_ev: float = 1.0
-    tetragonal_ev: float = 0.0
-    slater: float = 0.7
-    charge_transfer: Fraction = 0.0
-    shift_ev: float = 0.0
-    l3_fwhm_ev: NotNegative = 0.42
-    l2_fwhm_ev: NotNegative = 1.2
-    solid_fwhm_ev: NotNegative = 0.7
-    l2_solid_fwhm_ev: NotNegative = 0.8
-    tail_weight: Fraction = 0.2
-    tail_ev: Positive = 2.5
-    l2_strength: NotNegative = 1.0
-    l2_shift_ev: float = 0.0
-
-
-class Peak(_Settings, frozen=True, kw_only=True):
-    """Near-edge structure: a Gaussian on an edge.
-
-    ``area_ev`` is in units of the edge's own height 10 eV above its onset.
-    """
-
-    edge: str
-    energy_ev: Positive
-    fwhm_ev: Positive
-    area_ev: float
-
-
-class Valence(_Settings, frozen=True, kw_only=True):
-    """One Drude oscillator of the low loss."""
-
-    energy_ev: Positive
-    width_ev: Positive
-    weight: Positive = 1.0
-
-
-class Material(_Settings, frozen=True, kw_only=True):
-    """What a material does to the beam.
-
-    Attributes
-    ----------
-    atoms_per_nm3
-        Element to number density.
-    onset_ev
-        Edge name to its onset in this material, where it is not the tabulated one.
-    mean_loss_ev
-        Mean energy loss in Malis' formula for the mean free path.
-    background_per_ev, background_exponent
-        What lower edges and multiple losses leave under the edges, per incident electron and
-        mean free path: ``background_per_ev * (E / 500 eV) ** -background_exponent``.
-    phase
-        The segment of the true segmentation it belongs to; the material's name if empty.
-    """
-
-    atoms_per_nm3: dict[str, Positive]
-    sites: tuple[Site, ...] = ()
-    peaks: tuple[Peak, ...] = ()
-    onset_ev: dict[str, float] = {}
-    valence: tuple[Valence, ...] = (Valence(energy_ev=22.0, width_ev=14.0),)
-    gap_ev: NotNegative = 0.0
-    mean_loss_ev: Positive = 15.0
-    background_per_ev: NotNegative = 1.2e-5
-    background_exponent: Positive = 3.0
-    phase: str = ""
-
-
-class Support(_Settings, frozen=True, kw_only=True, tag="support", tag_field="kind"):
-    """A film over the whole field, its thickness uneven by ``roughness`` on ``grain_nm``."""
-
-    material: str
-    thickness_nm: Positive
-    roughness: Fraction = 0.0
-    grain_nm: Positive = 20.0
-
-
-class Particle(_Settings, frozen=True, kw_only=True, tag="particle", tag_field="kind"):
-    """A core in a shell; a flat section of it, or a whole sphere seen in projection.
-
-    ``thickness_nm`` None: a sphere. The shell is what lies between ``core_radius_nm`` and
-    ``radius_nm``.
-    """
-
-    centre_nm: Point
-    radius_nm: Positive
-    material: str
-    core: str = ""
-    core_radius_nm: NotNegative = 0.0
-    thickness_nm: Positive | None = None
-    squareness: Fraction = 0.0
-
-
-class Layer(_Settings, frozen=True, kw_only=True, tag="layer", tag_field="kind"):
-    """A rectangle from one corner to the other, its borders meandering by ``waviness_nm``."""
-
-    material: str
-    from_nm: Point
-    to_nm: Point
-    thickness_nm: Positive
-    waviness_nm: NotNegative = 0.0
-
-
-class Gradient(_Settings, frozen=True, kw_only=True, tag="gradient", tag_field="kind"):
-    """A mixture that goes from one material to the next along x, evenly."""
-
-    materials: Annotated[tuple[str, ...], Meta(min_length=2)]
-    from_nm: Point
-    to_nm: Point
-    thickness_nm: Positive
-
-
-class Mosaic(_Settings, frozen=True, kw_only=True, tag="mosaic", tag_field="kind"):
-    """Grains around random seeds (Voronoi cells), their materials taken in turn."""
-
-    materials: Annotated[tuple[str, ...], Meta(min_length=1)]
-    grains: Annotated[int, Meta(ge=1, le=4096)]
-    thickness_nm: Positive
-    seed: int = 0
-
-
-class Stripes(_Settings, frozen=True, kw_only=True, tag="stripes", tag_field="kind"):
-    """Stripes of equal width along x, one material each: standards beside each other."""
-
-    materials: Annotated[tuple[str, ...], Meta(min_length=1)]
-    thickness_nm: Positive
-
-
-class Hole(_Settings, frozen=True, kw_only=True, tag="hole", tag_field="kind"):
-    """Vacuum: everything before it in the list is gone inside the circle."""
-
-    centre_nm: Point
-    radius_nm: Positive
-
-
-class Ramp(_Settings, frozen=True, kw_only=True, tag="ramp", tag_field="kind"):
-    """A wedge: the thickness of everything before it times ``from_factor`` to ``to_factor``."""
-
-    from_factor: NotNegative = 0.5
-    to_factor: NotNegative = 1.5
-    along: Literal["x", "y"] = "x"
-
-
-Shape = Support | Particle | Layer | Gradient | Mosaic | Stripes | Hole | Ramp
-
-
-class Damage(_Settings, frozen=True, kw_only=True):
+class Damage(Settings, frozen=True, kw_only=True):
     """Beam damage: ``material`` becomes ``becomes`` with dose, ``exp(-dose / dose_e_per_nm2)``."""
 
     material: str
@@ -194,7 +40,7 @@ class Damage(_Settings, frozen=True, kw_only=True):
     dose_e_per_nm2: Positive
 
 
-class MicroscopeSettings(_Settings, frozen=True, kw_only=True):
+class MicroscopeSettings(Settings, frozen=True, kw_only=True):
     """The column and the spectrometer's electronics.
 
     Attributes
@@ -228,7 +74,7 @@ class MicroscopeSettings(_Settings, frozen=True, kw_only=True):
     drift_nm_per_s: Point = (0.0, 0.0)
 
 
-class ScanSettings(_Settings, frozen=True, kw_only=True):
+class ScanSettings(Settings, frozen=True, kw_only=True):
     """Where the beam goes."""
 
     shape: Annotated[tuple[int, ...], Meta(max_length=3)] = (64, 64)
@@ -238,7 +84,7 @@ class ScanSettings(_Settings, frozen=True, kw_only=True):
     passes: Annotated[int, Meta(ge=1, le=1024)] = 1
 
 
-class DetectorSettings(_Settings, frozen=True, kw_only=True):
+class DetectorSettings(Settings, frozen=True, kw_only=True):
     """A CCD (``counting = false``) or a counting detector.
 
     Attributes
@@ -283,7 +129,7 @@ class DetectorSettings(_Settings, frozen=True, kw_only=True):
     reference_error: NotNegative = 0.0
 
 
-class SignalSettings(_Settings, frozen=True, kw_only=True):
+class SignalSettings(Settings, frozen=True, kw_only=True):
     """One readout per pixel; ``exposure`` is its share of the dwell time's electrons."""
 
     name: str
@@ -295,7 +141,7 @@ class SignalSettings(_Settings, frozen=True, kw_only=True):
     detector: str = "default"
 
 
-class Scene(_Settings, frozen=True, kw_only=True):
+class Scene(Settings, frozen=True, kw_only=True):
     """A whole simulated experiment.
 
     Attributes
@@ -310,10 +156,10 @@ class Scene(_Settings, frozen=True, kw_only=True):
     microscope: MicroscopeSettings = MicroscopeSettings()
     scan: ScanSettings = ScanSettings()
     signals: Annotated[tuple[SignalSettings, ...], Meta(min_length=1, max_length=4)]
-    detectors: dict[str, DetectorSettings] = {}
+    detectors: dict[str, DetectorSettings] = msgspec.field(default_factory=dict)
     shapes: tuple[Shape, ...] = ()
     damage: tuple[Damage, ...] = ()
-    materials: dict[str, Material] = {}
+    materials: dict[str, Material] = msgspec.field(default_factory=dict)
 
     def changed(
         self,
@@ -359,12 +205,6 @@ def load_scene(name_or_path: str | Path) -> Scene:
         raise SceneError(f"{path.name}: {error}") from error
     tree["materials"] = shipped_materials() | tree.get("materials", {})
     return _checked(_converted(tree, path.name))
-
-
-def shipped_materials() -> dict[str, object]:
-    """The material table as it stands in ``materials.toml``."""
-    table: dict[str, object] = msgspec.toml.decode(MATERIALS.read_bytes())
-    return table
 
 
 def _converted(tree: object, name: str) -> Scene:

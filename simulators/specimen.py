@@ -7,18 +7,17 @@ that drift, sub-sampling and several passes all ask the same specimen.
 from __future__ import annotations
 
 import numpy as np
-from live_eels.simulators.scene import (
+from live_eels.simulators.scene import Scene, used_materials
+from live_eels.simulators.shapes import (
     Gradient,
     Hole,
     Layer,
     Mosaic,
     Particle,
     Ramp,
-    Scene,
     Shape,
     Stripes,
     Support,
-    used_materials,
 )
 from numpy.typing import NDArray
 

@@ -11,8 +11,9 @@ import math
 import numpy as np
 from live_eels.simulators.edges import material_transform
 from live_eels.simulators.lowloss import GUNS, Plasmon, single_scattering, zero_loss
+from live_eels.simulators.materials import Material
 from live_eels.simulators.scattering import FineGrid, mixed, plural
-from live_eels.simulators.scene import Material, MicroscopeSettings, Scene, used_materials
+from live_eels.simulators.scene import MicroscopeSettings, Scene, used_materials
 from numpy.typing import NDArray
 
 from live_eels.spectra import EnergyAxis

@@ -16,8 +16,8 @@ from live_eels.simulators.lineshapes import (
     white_line_transform,
     white_lines,
 )
+from live_eels.simulators.materials import Material, shipped_materials
 from live_eels.simulators.scattering import FineGrid
-from live_eels.simulators.scene import Material, shipped_materials
 
 from live_eels.spectra import EnergyAxis
 

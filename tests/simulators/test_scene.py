@@ -1,19 +1,13 @@
+"""Scenes: those that ship, new ones, and mistakes in them."""
+
 from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 from live_eels.simulators.acquire import Acquisition
-from live_eels.simulators.scene import (
-    SCENES,
-    SceneError,
-    load_scene,
-    scene_names,
-    used_materials,
-)
-from live_eels.simulators.specimen import amounts
+from live_eels.simulators.scene import SCENES, SceneError, load_scene, scene_names
 
 from live_eels.spectra import Spectra
 
@@ -100,39 +94,6 @@ def test_changes_are_checked_too() -> None:
         load_scene("core_shell").changed(scan={"visited": 2.0})
     with pytest.raises(SceneError, match="no pixel"):
         load_scene("core_shell").changed(scan={"shape": [0, 4]})
-
-
-def test_a_sphere_is_as_thick_as_a_sphere() -> None:
-    scene = load_scene("fe3o4_mn3o4")
-    sphere = scene.shapes[1]
-    alone = msgspec.structs.replace(scene, shapes=(sphere,))
-    y, x = sphere.centre_nm
-    distance = np.array([0.0, 3.0, 7.0, 8.99, 10.0])
-    thick = amounts(alone, np.full(5, y), x + distance, seed=0)
-    total = 2 * np.sqrt(np.maximum(sphere.radius_nm**2 - distance**2, 0))
-    np.testing.assert_allclose(thick.sum(axis=1), total)
-    core = thick[:, used_materials(alone).index("Fe3O4")]
-    np.testing.assert_allclose(core, 2 * np.sqrt(np.maximum(6.0**2 - distance**2, 0)))
-
-
-def test_gradient_mixes_evenly_and_keeps_its_thickness() -> None:
-    scene = load_scene("valence_gradient")
-    x = np.linspace(10, 86, 40)
-    thick = amounts(scene, np.full(40, 16.0), x, seed=0)
-    names = used_materials(scene)
-    mixed = thick[:, [names.index(n) for n in ("MnO2", "Mn2O3", "MnO")]]
-    np.testing.assert_allclose(mixed.sum(axis=1), 40.0, rtol=1e-6)
-    np.testing.assert_allclose(mixed[:, 1].max(), 40.0, rtol=0.05)
-
-
-def test_holes_are_vacuum_and_layers_do_not_gape() -> None:
-    scene = load_scene("hard_day")
-    assert amounts(scene, np.array([12.0]), np.array([52.0]), 1).sum() < 0.01
-    layered = load_scene("lsmo_sto")
-    y, x = np.mgrid[0.5:24:0.5, 0.5:31:0.5]
-    thick = amounts(layered, y.ravel(), x.ravel(), 1).sum(axis=1)
-    wedge = 35.0 * (0.7 + 0.7 * x.ravel() / 32.0)
-    np.testing.assert_allclose(thick, wedge, rtol=0.02)
 
 
 @pytest.mark.parametrize("name", ["core_shell", "phantom"])
