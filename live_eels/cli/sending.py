@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from live_eels.simulators.send import Prepared
 
 Message = Scan | Spectra | ScanEnd
-F = TypeVar("F", bound=Callable[..., Any])
 
 _SENDER_OPTIONS = (
     click.option(
@@ -42,11 +42,40 @@ _SENDER_OPTIONS = (
 )  # fmt: skip
 
 
-def sender_options(command: F) -> F:
-    """Where and how to send: the options of everything that plays a detector."""
+@dataclass(frozen=True)
+class Sender:
+    """Where and how to send, as given on the command line."""
+
+    endpoint: str
+    pattern: Literal["PUB", "PUSH"]
+    connect: bool
+    settle: float
+    chunk: int
+
+    def send(self, messages: Iterable[Message | Prepared], rate: float | None) -> str:
+        """Send all messages, ``rate`` spectra per second; returns what went out, in words."""
+        from live_eels.simulators.send import send
+
+        sent = send(
+            messages, self.endpoint,
+            pattern=self.pattern, bind=not self.connect, rate=rate, settle_s=self.settle,
+        )  # fmt: skip
+        return (
+            f"{sent.visits} spectra in {sent.seconds:.1f} s ({sent.rate:.0f}/s) to {self.endpoint}"
+        )
+
+
+def sender_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of everything that plays a detector, as one `Sender`."""
+
+    @wraps(command)
+    def with_sender(**given: Any) -> None:
+        where_and_how = {field.name: given.pop(field.name) for field in fields(Sender)}
+        command(sender=Sender(**where_and_how), **given)
+
     for option in reversed(_SENDER_OPTIONS):
-        command = option(command)
-    return command
+        with_sender = option(with_sender)
+    return with_sender
 
 
 @click.command()
@@ -70,11 +99,7 @@ def simulate(
     scene: str,
     list_scenes: bool,
     shape: tuple[int, ...] | None,
-    endpoint: str,
-    pattern: Literal["PUB", "PUSH"],
-    connect: bool,
-    settle: float,
-    chunk: int,
+    sender: Sender,
     rate: float | None,
     scans: int,
     seed: int,
@@ -90,7 +115,6 @@ def simulate(
     """
     from live_eels.simulators.faults import PRESETS, with_faults
     from live_eels.simulators.scene import load_scene, scene_names
-    from live_eels.simulators.send import send
 
     if list_scenes:
         for name in scene_names():
@@ -108,17 +132,13 @@ def simulate(
         rate = 1.0 / load_scene(scene).microscope.dwell_s
     for number in range(scans):
         acquisition = simulated(scene, shape, seed + number)
-        messages: Iterable[Message | Prepared] = stamped(acquisition.messages(chunk))
-        if faults:
-            messages = with_faults(stamped(acquisition.messages(chunk)), faults, seed + number)
-        sent = send(
-            messages, endpoint, pattern=pattern, bind=not connect, rate=rate, settle_s=settle
+        plain = stamped(acquisition.messages(sender.chunk))
+        messages: Iterable[Message | Prepared] = (
+            with_faults(plain, faults, seed + number) if faults else plain
         )
+        sent = sender.send(messages, rate)
         if not quiet:
-            click.echo(
-                f"scan {number + 1}: {sent.visits} spectra in {sent.seconds:.1f} s "
-                f"({sent.rate:.0f}/s) to {endpoint}"
-            )
+            click.echo(f"scan {number + 1}: {sent}")
 
 
 def simulated(scene: str, shape: tuple[int, ...] | None, seed: int) -> Acquisition:
@@ -159,11 +179,7 @@ def stamped(messages: Iterable[Message]) -> Iterator[Message]:
 def replay(
     file: Path,
     low_loss: Path | None,
-    endpoint: str,
-    pattern: Literal["PUB", "PUSH"],
-    connect: bool,
-    settle: float,
-    chunk: int,
+    sender: Sender,
     rate: float | None,
     repeat: int,
 ) -> None:
@@ -173,12 +189,8 @@ def replay(
     .nxs, .emd and others need `pip install "live-eels[formats]"`.
     """
     from live_eels.io.reader import open_recording
-    from live_eels.simulators.send import send
 
     with open_recording(file, low_loss) as recording:
         for _ in range(repeat):
-            sent = send(
-                stamped(recording.messages(chunk)), endpoint,
-                pattern=pattern, bind=not connect, rate=rate, settle_s=settle,
-            )  # fmt: skip
-            click.echo(f"{file.name}: {sent.visits} spectra in {sent.seconds:.1f} s to {endpoint}")
+            sent = sender.send(stamped(recording.messages(sender.chunk)), rate)
+            click.echo(f"{file.name}: {sent}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Self
+from typing import Any
 
 import zmq
 
@@ -110,12 +110,6 @@ class Receiver:
     def close(self) -> None:
         """Close everything; nothing may wait on it any more."""
         self._context.destroy(0)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def advice(endpoint: str, bind: bool, error: Exception) -> str:

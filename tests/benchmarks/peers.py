@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from live_eels.models.graph import Graph
 from live_eels.models.svm import train_machine, write_machine
 
+from benchmarks import preprocess
 from benchmarks.learners import beside_incremental
 from benchmarks.preprocess import CORE, LOW, spectra
 from live_eels import models
@@ -70,14 +71,8 @@ class Row(NamedTuple):
 
 
 def rate(work: Callable[[], object], n: int, repeats: int = 3) -> float:
-    """Spectra per second of processor time, the best of some after one to warm up."""
-    work()
-    best = float("inf")
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        best = min(best, time.process_time() - start)
-    return n / best
+    """Spectra per second of processor time."""
+    return preprocess.rate(work, n, repeats, time.process_time)
 
 
 def chain() -> Row:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import struct
 import sys
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +25,6 @@ pytestmark = [
     # HyperSpy 2.5 warns about how it imports itself.
     pytest.mark.filterwarnings("ignore:Importing .* is deprecated"),
 ]
-
-
-@pytest.fixture(scope="module")
-def hs() -> object:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("hyperspy.api")
 
 
 def spectrum_image(hs: object, shape: tuple[int, ...]) -> object:

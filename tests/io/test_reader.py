@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import textwrap
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,13 +40,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Importing .* is deprecated"),
     pytest.mark.filterwarnings("ignore:Loading old file version"),
 ]
-
-
-@pytest.fixture(scope="module")
-def hs() -> object:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip("hyperspy.api")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 import zmq
@@ -37,7 +38,7 @@ def heard(receiver: Receiver, number: int) -> list[list[bytes]]:
 def test_only_the_topic_asked_for_is_heard(socket, endpoint):
     sender = socket(zmq.XPUB)
     sender.bind(endpoint)
-    with Receiver(endpoint, topic="spectra") as receiver:
+    with closing(Receiver(endpoint, topic="spectra")) as receiver:
         sender.recv()  # the subscription
         for topic in (b"other", b"spectra", b"spectra/core", b"other"):
             sender.send_multipart([topic, b"x"])
@@ -49,7 +50,7 @@ def test_only_the_topic_asked_for_is_heard(socket, endpoint):
 def test_no_more_is_kept_than_the_high_water_mark(socket, endpoint):
     sender = socket(zmq.PUSH)
     sender.set(zmq.SNDHWM, 1)
-    with Receiver(endpoint, pattern="PULL", bind=True, high_water_mark=3):
+    with closing(Receiver(endpoint, pattern="PULL", bind=True, high_water_mark=3)):
         sender.connect(endpoint)
         sent = 0
         while sender.poll(300, zmq.POLLOUT):  # large ones: the system's own buffers hold none
@@ -62,7 +63,7 @@ def test_no_more_is_kept_than_the_high_water_mark(socket, endpoint):
 def test_one_call_hands_over_a_bounded_number(socket, endpoint, monkeypatch):
     monkeypatch.setattr(sockets, "MAX_BATCH", 4)
     sender = socket(zmq.PUSH)
-    with Receiver(endpoint, pattern="PULL", bind=True) as receiver:
+    with closing(Receiver(endpoint, pattern="PULL", bind=True)) as receiver:
         sender.connect(endpoint)
         for number in range(10):
             sender.send(bytes([number]))
@@ -76,7 +77,7 @@ def test_one_call_hands_over_a_bounded_number(socket, endpoint, monkeypatch):
 
 
 def test_a_call_wakes_once(endpoint):
-    with Receiver(endpoint, pattern="PULL", bind=True) as receiver:
+    with closing(Receiver(endpoint, pattern="PULL", bind=True)) as receiver:
         assert not receiver.wait(0.01)
         receiver.wake()
         assert receiver.wait(WAIT_S)
@@ -95,13 +96,13 @@ def test_with_keys_only_the_sender_who_has_the_right_one_is_heard(socket, endpoi
     sender.curve_publickey, sender.curve_secretkey = public, secret
     sender.bind(endpoint)
     server = (public if right else other).decode()
-    with Receiver(endpoint, pattern="PULL", keys=(server, *mine)) as receiver:
+    with closing(Receiver(endpoint, pattern="PULL", keys=(server, *mine))) as receiver:
         if right:
             sender.send(b"counts")
             assert heard(receiver, 1) == [[b"counts"]]
         else:
             assert not sender.poll(300, zmq.POLLOUT)  # nobody is connected
-    with Receiver(endpoint, pattern="PULL") as receiver:  # without any key
+    with closing(Receiver(endpoint, pattern="PULL")) as receiver:  # without any key
         assert not receiver.wait(0.2)
 
 
@@ -120,5 +121,5 @@ def test_an_address_in_use_is_said_so(socket):
 
 
 def test_a_port_of_zero_is_filled_in():
-    with Receiver("tcp://127.0.0.1:0", pattern="PULL", bind=True) as receiver:
+    with closing(Receiver("tcp://127.0.0.1:0", pattern="PULL", bind=True)) as receiver:
         assert int(receiver.address.rpartition(":")[2]) > 0
