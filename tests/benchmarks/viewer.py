@@ -12,13 +12,14 @@ without and with four pages attached. The engine (pipeline, page server and all)
 one core, the pages to another, as if on other computers. So every microsecond of serving is
 missing to the pipeline: the worst case. The loss is the share of that core which the server
 takes; other work on the machine disturbs it little, but the rates a lot. The pages are
-Chromium's (``--browser``), four of which want more than one core and therefore ask less often
-than they would, or processes that only ask, as often as a page may.
+Chromium's (``--browser``, driven without Playwright, which has every frame copied to the test as
+text), or processes that only ask, as often as a page may.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import shutil
@@ -31,6 +32,9 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from chromium import Chromium
 
 from fake_engine import FakeEngine, Served
 from live_eels.cluster_settings import ClusterSettings
@@ -204,7 +208,7 @@ def load(seconds: float, turns: int, pages: int, browser: bool) -> None:
     thread.start()
     rates: dict[bool, list[float]] = {False: [], True: []}
     shares: dict[bool, list[float]] = {False: [], True: []}
-    frames = megabytes = 0.0
+    frames = megabytes = page_ms = 0.0
     with Served(engine) as served:
         time.sleep(8)  # compile, fill, settle
         for turn in range(2 * turns):
@@ -223,6 +227,7 @@ def load(seconds: float, turns: int, pages: int, browser: bool) -> None:
                 said = json.loads(visitor.communicate()[0].splitlines()[-1])
                 frames += said["frames"] / said["seconds"] / (turns * pages)
                 megabytes += said["bytes"] / said["seconds"] / 1e6 / (turns * pages)
+                page_ms += 1e3 * said.get("spent_s", 0.0) / max(said["frames"], 1) / turns
         engine.ended_work = True
         thread.join()
     without, with_ = np.array(rates[False]), np.array(rates[True])
@@ -231,7 +236,8 @@ def load(seconds: float, turns: int, pages: int, browser: bool) -> None:
         f"512 x 512, 4096 channels, {len(engine.newest.maps)} maps at 10 Hz, one core for the "
         f"engine, {turns} turns of {seconds:g} s: {np.median(without):.0f} spectra/s alone, "
         f"{np.median(with_):.0f} with {pages} {'Chromium' if browser else 'bare'} pages on "
-        f"the other core ({frames:.1f} frames/s and {megabytes:.1f} MB/s each). "
+        f"the other core ({frames:.1f} frames/s and {megabytes:.1f} MB/s each, {page_ms:.0f} ms of "
+        f"processor time a frame). "
         f"Of its core the server and numba's helpers took {100 * np.median(shares[False]):.1f} % "
         f"alone and {100 * np.median(shares[True]):.1f} % with pages: {loss:.1f} % of throughput."
     )
@@ -263,32 +269,28 @@ COUNT = """() => {
     receive(m);
   };
   window.first = app.painted.length;
-  window.start = performance.now();
 }"""
-TOLD = """() => ({frames: liveEels.painted.length - window.first, bytes: window.bytes,
-  seconds: (performance.now() - window.start) / 1000})"""
+TOLD = """() => ({frames: liveEels.painted.length - window.first, bytes: window.bytes})"""
 
 
-def browse(url: str, pages: int) -> None:
+async def browse(url: str, pages: int) -> None:
     """Real pages, each in a window of its own, until the input is closed."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=ARGUMENTS
-        )
-        open_ = [browser.new_page(viewport={"width": 1280, "height": 800}) for _ in range(pages)]
+    async with Chromium() as browser:
+        open_ = [await browser.open(url) for _ in range(pages)]
         for page in open_:
-            page.goto(url)
-            page.wait_for_function(
-                "() => Number(document.body.dataset.painted) > 0", timeout=120_000
-            )
-            page.evaluate(COUNT)
-        sys.stdin.read()
-        told = [page.evaluate(TOLD) for page in open_]
-        total = {key: sum(one[key] for one in told) for key in ("frames", "bytes")}
-        print(json.dumps(total | {"seconds": max(one["seconds"] for one in told)}), flush=True)
-        browser.close()
+            await browser.until(page, "Number(document.body.dataset.painted) > 0", 120)
+            await browser.js(page, f"({COUNT})()")
+        spent_s, start_s = sum(processes(browser)), time.perf_counter()
+        await asyncio.to_thread(sys.stdin.read)
+        took_s, spent_s = time.perf_counter() - start_s, sum(processes(browser)) - spent_s
+        told = [await browser.js(page, f"({TOLD})()") for page in open_]
+    total = {key: sum(one[key] for one in told) for key in ("frames", "bytes")}
+    print(json.dumps(total | {"seconds": took_s, "spent_s": spent_s}), flush=True)
+
+
+def processes(browser: Chromium) -> list[float]:
+    """Processor seconds of the browser's processes so far."""
+    return [s for kind, s in browser.spent_s().items() if not kind.startswith("-")]
 
 
 def main() -> None:
@@ -307,7 +309,7 @@ def main() -> None:
     elif options.what == "load":
         load(options.seconds, options.turns, options.pages, options.browser)
     else:
-        browse(options.url, options.pages)
+        asyncio.run(browse(options.url, options.pages))
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ class App {
     this.keys = new Keys(view, model, wall, this.bench, {
       help: () => this.toolbar.help(), save: () => this.toolbar.save(), contrast: () => this.toolbar.toggle("contrast"), place: () => this.asks.place(),
     });
+    wall.onSeen = () => this.redraw("maps");
     this.announcer = new Announcer($("live"));
     this.connected = false;
     this.allowed = false;
@@ -167,7 +168,7 @@ class App {
     document.body.dataset.large = String(now.large);
     document.body.dataset.frozen = String(now.freeze);
     $("frozen").hidden = !now.freeze;
-    if (any("reject", "hidden", "luts", "locked", "logs", "percentile", "rgb", "ratio")) this.wall.recolourAll();
+    if (any("reject", "opacity", "hidden", "luts", "locked", "logs", "percentile", "rgb", "ratio")) this.wall.recolourAll();
     if (any("map", "rgb", "ratio")) this.wall.arrange();
     if (any("cursor", "size", "rois", "pins", "fit", "signal", "scan")) this.asks.update();
     if (any("tab")) this.tabs.show(TABS.some(([k]) => k === now.tab) ? now.tab : "drift");

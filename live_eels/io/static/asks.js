@@ -33,6 +33,7 @@ export class Asks {
     this.windowMs = 0;
     /** @type {{visits: number, snr: number}[]} */ this.snr = [];
     /** @type {Pixel|null} */ this.hovered = null;
+    /** @type {Pixel|null} the newest pixel when it was last asked for */ this.followed = null;
   }
 
   /** Everything has to be asked anew: another scan, or the link came back. */
@@ -41,14 +42,17 @@ export class Asks {
     for (const slot of [...this.panel.answers.keys()]) this.panel.drop(slot);
     this.windowKey = "";
     this.snr = [];
+    this.followed = null;
   }
 
-  /** Where the spectrum comes from while nobody pointed anywhere: the newest pixel. @returns {Pixel|null} */
+  /** Where the spectrum comes from; while nobody pointed anywhere from where the beam is, or was a moment ago. @returns {Pixel|null} */
   place() {
     const { cursor } = this.view.now;
     if (cursor) return cursor;
+    if (this.followed && performance.now() - (this.askedAt.get("cursor") ?? 0) < AGAIN_MS) return this.followed;
     const beam = this.newest();
-    return beam === null ? null : [Math.floor(beam / this.model.nx), beam % this.model.nx];
+    this.followed = beam === null ? null : [Math.floor(beam / this.model.nx), beam % this.model.nx];
+    return this.followed;
   }
 
   newest() {

@@ -25,7 +25,7 @@ function select(options, value, act) {
 /** @param {HTMLElement} box @param {import("./view.js").View} view @param {import("./wall.js").Wall} wall @param {() => void} again */
 export function colourMenu(box, view, wall, again) {
   const name = wall.current();
-  const picture = wall.pictures.get(name);
+  const picture = wall.picture(name);
   const { now } = view;
   const rows = [make("b", "", wall.title(name))];
   if (picture && picture.spec.kind !== "label") {

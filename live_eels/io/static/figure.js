@@ -2,6 +2,7 @@
 // Lives here: layout of the figure. Files and clipboard are in export.js.
 
 import { REJECT_GREY, classColour, lut, short } from "./colour.js";
+import { grid, paint } from "./pictures.js";
 import { inNanometres, niceLength } from "./tile.js";
 import { RGB } from "./wall.js";
 
@@ -26,16 +27,11 @@ function picture(wall, name, w, h) {
   canvas.width = w;
   canvas.height = h;
   const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  pen.imageSmoothingEnabled = false;
-  pen.fillStyle = "#222222";
-  pen.fillRect(0, 0, w, h);
-  const scene = wall.scene(name, true);
-  scene.layers.forEach((layer, i) => {
-    pen.globalAlpha = i === scene.layers.length - 1 ? scene.alpha : 1;
-    pen.drawImage(layer, 0, 0, w, h);
-  });
-  pen.globalAlpha = 1;
-  for (const mask of [scene.rejected, scene.lost]) if (mask) pen.drawImage(mask, 0, 0, w, h);
+  const image = pen.createImageData(w, h);
+  const { colours } = wall.scene(name, true);
+  const { nx, ny } = wall.model;
+  if (colours) paint(new Uint32Array(image.data.buffer), grid(w, h, nx, ny, 0, 0, w / nx, h / ny, 1), colours, null, true);
+  pen.putImageData(image, 0, 0);
   return canvas;
 }
 
@@ -70,7 +66,7 @@ export function figure(wall, name) {
 
 /** @param {Figure} out @param {import("./wall.js").Wall} wall @param {string} name @param {number} side @param {Function} text */
 function legend(out, wall, name, side, text) {
-  const picture = wall.pictures.get(name);
+  const picture = wall.picture(name);
   if (!picture) return;
   const { counts, rejected, total } = picture.tally;
   const rows = picture.spec.classes.map((c, i) => /** @type {[string, string, number]} */ ([c, classColour(c, i), counts.get(i) ?? 0]));
@@ -84,7 +80,7 @@ function legend(out, wall, name, side, text) {
 
 /** @param {Figure} out @param {import("./wall.js").Wall} wall @param {string} name @param {number} side @param {Function} text */
 function colourBar(out, wall, name, side, text) {
-  const picture = wall.pictures.get(name);
+  const picture = wall.picture(name);
   if (!picture) return;
   const table = lut(picture.lutName(wall.view.now));
   const height = 256;

@@ -28,13 +28,13 @@ export class Legend {
   /** The map whose classes are listed: the large one if it has any, else the labels. */
   map() {
     const current = this.wall.current();
-    if (this.wall.pictures.get(current)?.spec.kind === "label") return current;
+    if (this.wall.picture(current)?.spec.kind === "label") return current;
     return this.wall.model.label || this.wall.model.cluster;
   }
 
   update() {
     const name = this.map();
-    const picture = this.wall.pictures.get(name);
+    const picture = this.wall.picture(name);
     $("legend-box").hidden = !picture;
     if (!picture) return;
     const classes = picture.spec.classes;

@@ -56,7 +56,7 @@ export class ClusterPanel {
       say(this.text, "No clusters yet.");
       return;
     }
-    const tally = this.wall.pictures.get(name)?.tally;
+    const tally = this.wall.picture(name)?.tally;
     say(this.text, `${curve.labels.length} clusters over ${grouped(tally?.total ?? 0)} px. Point at a row of the legend to see where one lies.`);
     const pointed = this.wall.highlightMap === name ? this.wall.highlight : NaN;
     const lines = curve.labels.map((label, i) => ({
@@ -64,7 +64,7 @@ export class ClusterPanel {
       colour: classColour(label, i),
       values: row(curve, i),
       error: curve.error ? row({ ...curve, values: curve.error }, i) : null,
-      width: i === pointed ? 3 : 1.3,
+      width: i === pointed ? 3 : 1,
     }));
     this.plot.draw(energies(curve.axis), lines);
   }
@@ -110,11 +110,11 @@ export class PcaPanel {
     const numbers = Float64Array.from(scree, (_, i) => i + 1);
     const floor = Math.max(...scree) * 1e-6;
     this.screePlot.floor = floor;
-    this.screePlot.draw(numbers, [{ label: "variance", colour: "#4aa3ff", values: scree, points: true, width: 1 }]);
+    this.screePlot.draw(numbers, [{ label: "variance", colour: "#4aa3ff", values: scree, points: true }]);
     const curve = model.curves.get("factors");
     if (!curve) return;
     const colours = ["#4aa3ff", "#ffb000", "#37c871", "#f07ad0", "#b9a3ff", "#ff8f66", "#57d9d9", "#c8c8c8"];
-    this.plot.draw(energies(curve.axis), curve.labels.slice(0, 8).map((label, i) => ({ label, colour: colours[i], values: row(curve, i), width: 1.2 })));
+    this.plot.draw(energies(curve.axis), curve.labels.slice(0, 8).map((label, i) => ({ label, colour: colours[i], values: row(curve, i) })));
   }
 
   /** @param {any} u */

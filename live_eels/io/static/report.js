@@ -28,7 +28,7 @@ export async function report({ wall, panel, model, asks, alarms }, python) {
     ["dwell", i.dwell_s ? `${1000 * i.dwell_s} ms` : "–"], ["took", duration(status.elapsed_s)], ["recording", status.recording_path || "none"], ["recording complete", status.recording_complete ? "yes" : "NO"],
     ["model", status.model || "none"], ["clusters, components", `${status.clusters}, ${status.components}`],
   ]);
-  const tally = wall.pictures.get(model.label)?.tally;
+  const tally = wall.picture(model.label)?.tally;
   const classes = model.specs.get(model.label)?.classes ?? [];
   const labels = tally ? table([...classes.map((c, n) => share(c, tally.counts.get(n) ?? 0, tally.total)), share("rejected", tally.rejected, tally.total)]) : "<p>no model labelled this scan</p>";
   const maps = wall.names().slice(0, MAX_MAPS).map((n) => toSvg(figure(wall, n)).replace(/ width="\d+" height="\d+"/, "")).join("");

@@ -1,9 +1,8 @@
 // The scans tab: a small picture of each scan of this session; one press shows it.
 // Lives here: asking for thumbnails once each, and painting them.
 
-import { BACKDROP } from "./colour.js";
 import { make, say } from "./panels.js";
-import { Picture } from "./pictures.js";
+import { Picture, grid, paint } from "./pictures.js";
 
 const MAPS = ["label", "cluster", "counts"];
 
@@ -64,15 +63,14 @@ export class ScansPanel {
 
   /** @param {HTMLCanvasElement} canvas @param {import("./model.js").Spec} spec @param {Float32Array} values @param {number[]} shape */
   paint(canvas, spec, values, [ny, nx]) {
-    const picture = new Picture(spec.name, spec, nx, ny);
-    picture.update(values, null, { ...this.view.now, reject: 0, hidden: [] }, undefined, NaN);
+    const picture = new Picture(spec.name, spec);
+    picture.update(values, { ...this.view.now, reject: 0, hidden: [], opacity: 1 }, undefined, NaN);
     canvas.width = nx;
     canvas.height = ny;
     const pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    pen.fillStyle = BACKDROP;
-    pen.fillRect(0, 0, nx, ny);
-    pen.drawImage(picture.canvas, 0, 0);
-    if (picture.masks) pen.drawImage(picture.masks.canvas, 0, 0);
+    const image = pen.createImageData(nx, ny);
+    paint(new Uint32Array(image.data.buffer), grid(nx, ny, nx, ny, 0, 0, 1, 1, 1), picture.colours(undefined), null, true);
+    pen.putImageData(image, 0, 0);
     canvas.dataset.painted = spec.name;
   }
 }

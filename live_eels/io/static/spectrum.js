@@ -61,7 +61,7 @@ export class SpectrumPanel {
       for (const name of ["raw", "processed", "background", "signal"]) {
         const values = cursor.curves[name];
         if (!values || !now.traces.includes(name)) continue;
-        lines.push({ label: name, colour: TRACE_COLOURS[name], values, width: name === "raw" ? 1 : 1.5, dash: name === "background" ? [6, 3] : undefined });
+        lines.push({ label: name, colour: TRACE_COLOURS[name], values, dash: name === "background" ? [6, 3] : undefined });
       }
     }
     const hover = this.answers.get("hover");
@@ -78,11 +78,11 @@ export class SpectrumPanel {
     if (a && b) {
       const [one, other] = [main(a), main(b)];
       const difference = Float32Array.from(one, (v, i) => v - other[i]);
-      lines.push({ label: "A − B", colour: "#b9a3ff", values: difference, width: 1.2 });
+      lines.push({ label: "A − B", colour: "#b9a3ff", values: difference });
     }
     now.pins.forEach((_, i) => {
       const answer = this.answers.get(`pin ${i}`);
-      if (answer) lines.push({ label: `pin ${i + 1}`, colour: PIN_COLOURS[i % PIN_COLOURS.length], values: main(answer), width: 1.2 });
+      if (answer) lines.push({ label: `pin ${i + 1}`, colour: PIN_COLOURS[i % PIN_COLOURS.length], values: main(answer) });
     });
     return [...lines, ...this.overlays()];
   }
@@ -98,7 +98,7 @@ export class SpectrumPanel {
       const at = curve ? curve.labels.indexOf(label) : -1;
       if (!curve || at < 0) continue;
       const row = curve.values.subarray(at * curve.axis.size, (at + 1) * curve.axis.size);
-      lines.push({ label: `${name} ${label}`, colour: "#ff9e4a", values: this.placed(row, curve.axis, axis), dash: [8, 3, 2, 3], width: 1.2 });
+      lines.push({ label: `${name} ${label}`, colour: "#ff9e4a", values: this.placed(row, curve.axis, axis), dash: [8, 3, 2, 3] });
     }
     return lines;
   }

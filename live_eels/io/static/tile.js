@@ -1,18 +1,15 @@
 // One map on the wall: the picture, zoomed, with crosshair, regions, beam and scale bar over it.
 // Lives here: drawing and geometry of one canvas. Which tiles there are is in wall.js.
 
-import { BACKDROP, LOST_RED, REJECT_GREY } from "./colour.js";
-import { stripes } from "./pictures.js";
+import { grid, paint } from "./pictures.js";
 
 /** @typedef {import("./view.js").Pixel} Pixel */
 /** @typedef {import("./view.js").Region} Region */
 /**
  * What a tile draws.
  * @typedef {object} Scene
- * @property {HTMLCanvasElement[]} layers  bottom first
- * @property {number} alpha  of the top layer
- * @property {HTMLCanvasElement|null} rejected
- * @property {HTMLCanvasElement|null} lost
+ * @property {import("./pictures.js").Colours|null} colours
+ * @property {string} style  as long as it stays, only rows that changed have other colours
  * @property {Pixel|null} cursor
  * @property {number} size  of the cursor, pixels
  * @property {Pixel[]} pins
@@ -37,9 +34,9 @@ export class Tile {
     this.nx = nx;
     this.ny = ny;
     this.aspect = aspect;
-    this.mask = document.createElement("canvas");
-    this.rejectFill = stripes(this.context, REJECT_GREY, true);
-    this.lostFill = stripes(this.context, LOST_RED, false);
+    this.image = this.context.createImageData(1, 1);
+    this.grid = grid(1, 1, nx, ny, 0, 0, 1, 1, 1);
+    this.place = this.style = "";
     this.sx = this.sy = this.width = this.height = this.ratio = 1;
     this.left = this.top = 0;
     this.fit({ k: 1, y: 0.5, x: 0.5 });
@@ -84,51 +81,25 @@ export class Tile {
     return [hold(py, this.ny), hold(px, this.nx)];
   }
 
-  /** @param {Scene} scene */
-  paint(scene) {
+  /** @param {Scene} scene @param {Set<number>|null} rows  of the scan that changed since; null: all */
+  paint(scene, rows) {
     this.fit(scene.zoom);
-    const { context: pen } = this;
+    const { context: pen, canvas } = this;
+    const place = [canvas.width, canvas.height, this.left, this.top, this.sx, this.sy].join();
+    if (place !== this.place) {
+      this.place = place;
+      this.image = pen.createImageData(canvas.width, canvas.height);
+      this.grid = grid(canvas.width, canvas.height, this.nx, this.ny, this.left, this.top, this.sx, this.sy, this.ratio);
+      rows = null;
+    }
+    if (scene.style !== this.style) rows = null;
+    this.style = scene.style;
+    if (scene.colours) paint(new Uint32Array(this.image.data.buffer), this.grid, scene.colours, rows);
     pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    pen.clearRect(0, 0, this.width, this.height);
-    pen.imageSmoothingEnabled = false;
-    pen.fillStyle = BACKDROP;
-    pen.fillRect(this.left, this.top, this.nx * this.sx, this.ny * this.sy);
-    scene.layers.forEach((layer, i) => {
-      pen.globalAlpha = i === scene.layers.length - 1 ? scene.alpha : 1;
-      this.layer(pen, layer);
-    });
-    pen.globalAlpha = 1;
-    if (scene.rejected) this.hatch(scene.rejected, this.rejectFill);
-    if (scene.lost) this.hatch(scene.lost, this.lostFill);
+    pen.putImageData(this.image, 0, 0);
     if (scene.profile) this.profile(scene.profile);
     this.marks(scene);
     if (scene.bar) this.scaleBar(scene.bar);
-  }
-
-  /** @param {CanvasRenderingContext2D} pen @param {HTMLCanvasElement} layer */
-  layer(pen, layer) {
-    pen.drawImage(layer, this.left, this.top, this.nx * this.sx, this.ny * this.sy);
-  }
-
-  /** @param {HTMLCanvasElement} where @param {CanvasPattern} fill */
-  hatch(where, fill) {
-    const { mask } = this;
-    const pen = /** @type {CanvasRenderingContext2D} */ (mask.getContext("2d"));
-    if (mask.width !== this.canvas.width || mask.height !== this.canvas.height) {
-      mask.width = this.canvas.width;
-      mask.height = this.canvas.height;
-    } else {
-      pen.globalCompositeOperation = "source-over";
-      pen.setTransform(1, 0, 0, 1, 0, 0);
-      pen.clearRect(0, 0, mask.width, mask.height);
-    }
-    pen.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    pen.imageSmoothingEnabled = false;
-    this.layer(pen, where);
-    pen.globalCompositeOperation = "source-in";
-    pen.fillStyle = fill;
-    pen.fillRect(0, 0, this.width, this.height);
-    this.context.drawImage(mask, 0, 0, this.width, this.height);
   }
 
   /** A line scan's values against position, over their colours. @param {{values: Float32Array, limits: [number, number]}} profile */

@@ -2,7 +2,7 @@
 // Lives here: which tiles there are and what each is made of.
 
 import { lut, short } from "./colour.js";
-import { Composite, Lost, Picture, grade } from "./pictures.js";
+import { Lost, NOTHING, Picture, composite, grade } from "./pictures.js";
 import { Tile } from "./tile.js";
 
 /** @typedef {import("./model.js").Model} Model */
@@ -12,8 +12,9 @@ import { Tile } from "./tile.js";
 export const WINDOW = "window";
 export const RGB = "rgb";
 export const RATIO = "ratio";
-/** The small maps come in turns, so that no frame is much dearer than another. */
-const SMALL_TURNS = 3;
+/** The small maps come in turns, so that no frame is much dearer than another; those that are
+ * not on the screen now and then, so that nothing is old when somebody looks or takes it away. */
+const [SMALL_TURNS, UNSEEN_TURNS] = [3, 12];
 /** What one looks at later: these follow everything else, in this order. */
 const LAST = [/^loading/i, /residual/i, /shift/i, /fwhm/i, /entropy/i, /^p\(/, /error|snr|background fit/i, /^flags/i];
 
@@ -36,10 +37,14 @@ export class Wall {
     this.scanId = "";
     this.shown = "";
     this.turn = 0;
-    /** @type {Set<string>} maps that came since they were painted */ this.due = new Set();
-    this.composite = new Composite(1, 1);
-    this.lost = new Lost(1, 1);
+    /** @type {Map<string, Set<number>|null>} rows of maps that came since their small tile was painted; null: all */ this.due = new Map();
+    /** @type {Map<string, Set<number>|null>} the same for the large one */ this.dueLarge = new Map();
+    /** @type {Set<string>} maps whose values came since their picture was told */ this.fresh = new Set();
+    this.lost = new Lost(1);
+    /** @type {Set<Element>} small tiles that are on the screen */ this.onScreen = new Set();
+    this.watcher = new IntersectionObserver((entries) => this.seen(entries), { root: $("small"), rootMargin: "100px" });
     /** @type {(tile: Tile, canvas: HTMLCanvasElement) => void} */ this.onTile = () => {};
+    /** Other tiles are on the screen. */ this.onSeen = () => {};
     this.big = /** @type {HTMLCanvasElement} */ ($("big-map"));
   }
 
@@ -94,20 +99,28 @@ export class Wall {
     for (const name of this.pictures.keys()) if (![WINDOW, RATIO].includes(name) && !model.maps.has(name)) this.pictures.delete(name);
     for (const [name, rows] of changed) {
       if (name === model.flags) this.gradeFlags(rows);
-      this.recolour(name, rows);
-      this.due.add(name);
+      this.came(name, rows);
     }
     this.lost.update(this.view.now.scan ? [] : model.status?.lost ?? []);
-    const { rgb, ratio } = this.view.now;
-    if (rgb.length === 3 && rgb.some((n) => changed.has(n))) {
-      this.compose();
-      this.due.add(RGB);
-    }
-    if (ratio.some((n) => changed.has(n))) {
-      this.divide();
-      this.due.add(RATIO);
-    }
+    if (this.view.now.ratio.some((n) => changed.has(n))) this.divide();
     this.arrange();
+  }
+
+  /** Values of a map came: it is due, and so is what is made of it. @param {string} name @param {Int32Array|null} rows */
+  came(name, rows) {
+    const { model } = this;
+    const also = [...(this.view.now.rgb.includes(name) ? [RGB] : []), ...(name === model.confidence ? [model.label] : [])];
+    for (const one of [name, ...also]) {
+      this.fresh.add(one);
+      for (const due of [this.due, this.dueLarge]) {
+        const set = due.has(one) ? due.get(one) : new Set();
+        if (rows === null || !set) due.set(one, null);
+        else {
+          for (const row of rows) set.add(row);
+          due.set(one, set);
+        }
+      }
+    }
   }
 
   /** @param {Int32Array|null} rows */
@@ -123,7 +136,7 @@ export class Wall {
   divide() {
     const [over, under] = this.view.now.ratio.map((n) => this.values(n));
     this.quotient = over && under ? over.map((v, i) => (under[i] > 0 ? v / under[i] : NaN)) : null;
-    if (this.quotient) this.recolour(RATIO, null);
+    if (this.quotient) this.came(RATIO, null);
   }
 
   begin() {
@@ -132,54 +145,43 @@ export class Wall {
     this.tiles.clear();
     this.windowMap = this.grades = null;
     this.shown = "";
-    this.composite = new Composite(this.model.nx, this.model.ny);
-    this.lost = new Lost(this.model.nx, this.model.ny);
+    this.lost = new Lost(this.model.nx * this.model.ny);
   }
 
-  /** @param {string} name @param {Int32Array|null} rows */
-  recolour(name, rows) {
+  /** The colours of a map as they are chosen now. @param {string} name @returns {Picture|undefined} */
+  picture(name) {
     const values = this.values(name);
-    if (!values) return;
+    if (!values) return undefined;
     let picture = this.pictures.get(name);
     const spec = this.spec(name);
     if (!picture || picture.spec.kind !== spec.kind || String(picture.spec.classes) !== String(spec.classes)) {
-      picture = new Picture(name, spec, this.model.nx, this.model.ny);
-      this.pictures.set(name, picture);
-      rows = null;
-    }
+      this.pictures.set(name, (picture = new Picture(name, spec)));
+    } else if (!this.fresh.has(name)) return picture;
+    this.fresh.delete(name);
     const sure = name === this.model.label ? this.model.maps.get(this.model.confidence) : undefined;
-    picture.update(values, rows, this.view.now, sure, name === this.highlightMap ? this.highlight : NaN);
+    picture.update(values, this.view.now, sure, name === this.highlightMap ? this.highlight : NaN);
+    return picture;
   }
 
+  /** Other colours were chosen. */
   recolourAll() {
-    for (const name of [...this.model.maps.keys(), WINDOW]) this.recolour(name, null);
+    for (const name of this.names()) this.fresh.add(name);
     if (this.view.now.ratio.length === 2) this.divide();
-    if (this.view.now.rgb.length === 3) this.compose();
-  }
-
-  compose() {
-    this.composite.update(
-      this.view.now.rgb.map((name) => ({
-        values: this.values(name),
-        limits: this.pictures.get(name)?.limits ?? [0, 1],
-      })),
-    );
   }
 
   /** @param {Float32Array} values */
   setWindowMap(values) {
     this.windowMap = values;
-    this.recolour(WINDOW, null);
+    this.came(WINDOW, null);
     this.arrange();
   }
 
   /** Point at one class: the others step back. @param {string} map @param {number} value */
   pointAt(map, value) {
     if (map === this.highlightMap && Object.is(value, this.highlight)) return;
-    const before = this.highlightMap;
+    for (const name of [this.highlightMap, map]) this.fresh.add(name);
     this.highlightMap = map;
     this.highlight = value;
-    for (const name of new Set([before, map])) if (name) this.recolour(name, null);
   }
 
   /** Make the tiles that the maps ask for, once. */
@@ -192,6 +194,8 @@ export class Wall {
     this.shown = key;
     const aspect = this.aspect();
     this.tiles.clear();
+    this.watcher.disconnect();
+    this.onScreen.clear();
     const list = $("small-maps");
     const tile = new Tile(this.big, this.model.nx, this.model.ny, aspect);
     this.tiles.set(current, tile);
@@ -199,8 +203,18 @@ export class Wall {
     list.replaceChildren(...names.map((name, i) => this.small(name, i, name === current, aspect)));
     $("big-name").textContent = this.title(current);
     $("big-meaning").textContent = this.spec(current).meaning;
-    this.due = new Set(names); // new tiles are empty
+    for (const name of names) this.due.set(name, null); // new tiles are empty
+    for (const name of names) this.dueLarge.set(name, null);
     document.body.dataset.map = current;
+  }
+
+  /** Small tiles came on the screen, or left it. @param {IntersectionObserverEntry[]} entries */
+  seen(entries) {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting) this.onScreen.add(target);
+      else this.onScreen.delete(target);
+    }
+    this.onSeen();
   }
 
   aspect() {
@@ -239,16 +253,25 @@ export class Wall {
     const tile = new Tile(canvas, this.model.nx, this.model.ny, aspect);
     this.tiles.set(`small ${name}`, tile);
     this.onTile(tile, canvas);
+    this.watcher.observe(canvas);
     return figure;
   }
 
   /** Which maps the next frame has to bring: the large one, and its turn of the small ones. */
   wanted() {
-    const { large } = this;
-    const small = [...this.model.maps.keys()].filter((name) => !large.has(name));
+    const { large, model } = this;
+    const small = [...model.maps.keys()].filter((name) => !large.has(name));
     if (!small.length) return null;
-    this.turn = (this.turn + 1) % SMALL_TURNS;
-    return [...large, ...small.filter((_, i) => i % SMALL_TURNS === this.turn)];
+    this.turn = (this.turn + 1) % UNSEEN_TURNS;
+    const looked = new Set([model.label, model.cluster, model.flags, model.shift, model.width]); // by more than their tiles
+    const turns = (/** @type {string} */ name) => (looked.has(name) || this.visible(name) ? SMALL_TURNS : UNSEEN_TURNS);
+    return [...large, ...small.filter((name, i) => i % turns(name) === this.turn % turns(name))];
+  }
+
+  /** @param {string} name */
+  visible(name) {
+    const tile = this.tiles.get(`small ${name}`);
+    return tile !== undefined && this.onScreen.has(tile.canvas);
   }
 
   /** The maps of which the large tile is made. */
@@ -259,40 +282,36 @@ export class Wall {
     return new Set([this.current(), model.counts, model.confidence, ...parts].filter((n) => model.maps.has(n)));
   }
 
-  /** Draw all tiles, or those whose maps came. @param {boolean} all */
+  /** Draw all tiles on the screen, or those whose maps came. @param {boolean} all */
   paint(all) {
     if (!this.model.scan) return;
-    const { due } = this;
-    this.due = new Set();
+    const big = this.current();
+    this.picture(big);
     this.colourBar(); // takes room from the large map
-    const large = [...this.large].some((name) => due.has(name));
     for (const [key, tile] of this.tiles) {
+      const large = tile.canvas === this.big;
       const name = key.replace(/^small /, "");
-      const wanted = tile.canvas === this.big ? large : due.has(name);
-      if (!(all || wanted) || tile.canvas.offsetParent === null) continue;
-      tile.paint(this.scene(name, tile.canvas === this.big));
+      if (large ? this.big.offsetParent === null : !this.onScreen.has(tile.canvas)) continue;
+      const due = large ? this.dueLarge : this.due;
+      const rows = changed(large ? this.large : [name], due);
+      if (!all && rows?.size === 0) continue;
+      tile.paint(this.scene(name, large), rows);
+      if (!large) due.delete(name);
     }
+    this.dueLarge.clear();
   }
 
   /** @param {string} name @param {boolean} large @returns {import("./tile.js").Scene} */
   scene(name, large) {
     const { model, view } = this;
     const now = view.now;
-    const picture = this.pictures.get(name);
-    const layers = [];
-    const label = picture?.spec.kind === "label";
-    if (label) {
-      const grey = this.pictures.get(model.counts);
-      if (grey) layers.push(grey.canvas);
-    }
-    if (name === RGB) layers.push(this.composite.canvas);
-    else if (picture) layers.push(picture.canvas);
+    const label = this.spec(name).kind === "label";
+    const parts = name === RGB ? now.rgb.map((n) => this.picture(n)) : [this.picture(name), label ? this.picture(model.counts) : undefined];
+    const colours = name === RGB ? composite(parts) : parts[0]?.colours(parts[1]) ?? (() => NOTHING);
     const axis = model.scan.navigation.at(-1);
     return {
-      layers,
-      alpha: label ? now.opacity : 1,
-      rejected: picture?.tally.rejected ? picture.masks?.canvas ?? null : null,
-      lost: this.lost.count ? this.lost.canvas : null,
+      colours: this.lost.over(colours),
+      style: [name, ...parts.map((p) => p?.style), this.lost.key].join(" | "),
       cursor: now.cursor,
       size: now.size,
       pins: now.pins,
@@ -300,7 +319,7 @@ export class Wall {
       draft: large ? this.draft : null,
       beam: model.beam,
       scanning: ["scanning", "stalled"].includes(model.status?.state) && !now.scan,
-      profile: model.ny === 1 && model.nx > 1 && picture && !label ? { values: /** @type {Float32Array} */ (this.values(name)), limits: picture.limits } : null,
+      profile: model.ny === 1 && model.nx > 1 && parts[0] && !label && name !== RGB ? { values: parts[0].values, limits: parts[0].limits } : null,
       bar: large && axis ? { scale: axis.scale, units: axis.units || "px" } : null,
       zoom: now.zoom,
     };
@@ -324,6 +343,18 @@ export class Wall {
     $("bar-unit").textContent = picture.spec.unit;
     paintBar(/** @type {HTMLCanvasElement} */ ($("bar-canvas")), picture.lutName(this.view.now));
   }
+}
+
+/** Rows that changed in any of these maps; null: all. @param {Iterable<string>} names @param {Map<string, Set<number>|null>} due */
+function changed(names, due) {
+  /** @type {Set<number>} */ const rows = new Set();
+  for (const name of names) {
+    if (!due.has(name)) continue;
+    const part = due.get(name);
+    if (!part) return null;
+    for (const row of part) rows.add(row);
+  }
+  return rows;
 }
 
 /** @param {HTMLCanvasElement} canvas @param {string} name */

@@ -61,8 +61,8 @@ export class DriftPanel {
     this.box.dataset.limits = JSON.stringify(limits.shift.map((v) => Math.round(100 * v) / 100));
     this.widthBox.dataset.limit = short(limits.width);
     this.widthBox.hidden = !width;
-    if (trace.pixel.length > 1) this.plot.draw(trace.pixel, [{ label: "shift", colour: "#4aa3ff", values: trace.ev, width: 1.2 }]);
-    if (width && width.pixel.length > 1) this.widthPlot.draw(width.pixel, [{ label: "width", colour: "#37c871", values: width.ev, width: 1.2 }]);
+    if (trace.pixel.length > 1) this.plot.draw(trace.pixel, [{ label: "shift", colour: "#4aa3ff", values: trace.ev }]);
+    if (width && width.pixel.length > 1) this.widthPlot.draw(width.pixel, [{ label: "width", colour: "#37c871", values: width.ev }]);
   }
 
   /** @param {any} u */

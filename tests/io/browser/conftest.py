@@ -214,7 +214,7 @@ def open_screen(chromium):
 
     def go(url, query="", **options):
         options = {"viewport": {"width": 1280, "height": 800}, **options}
-        context = chromium.new_context(reduced_motion="reduce", **options)
+        context = chromium.new_context(**{"reduced_motion": "reduce"} | options)
         contexts.append(context)
         screen = Screen(context.new_page(), url)
         screens.append(screen)

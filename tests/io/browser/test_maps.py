@@ -1,5 +1,6 @@
 """Maps on the page: what they show, and a hand on them."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -21,14 +22,41 @@ def test_any_map_is_a_navigator(screen, engine):
 
 
 def test_the_crosshair_is_in_all_maps(screen):
-    count = """() => [...document.querySelectorAll('.small-map')]
-      .filter((c) => c.offsetParent).map((c) => c.toDataURL())"""
-    before = screen.js(count)
+    """In those on the screen at once, in the others when they are scrolled to."""
+    drawn = """() => [...document.querySelectorAll('.small-map')]
+      .map((c) => [liveEels.wall.onScreen.has(c), c.toDataURL()])"""
+    before = screen.js(drawn)
     screen.set(cursor=[8, 20])
     screen.settle()
-    after = screen.js(count)
-    assert len(before) > 8
-    assert all(a != b for a, b in zip(after, before, strict=True))
+    after = screen.js(drawn)
+    assert sum(there for there, _ in after) > 8
+    changed = [a != b for (_, a), (_, b) in zip(after, before, strict=True)]
+    assert changed == [there for there, _ in after]
+    screen.js("() => { document.querySelector('#small').scrollTop = 1e6; }")
+    screen.wait("[...document.querySelectorAll('.small-map')].some((c, i, all) => "
+                "i === all.length - 1 && liveEels.wall.onScreen.has(c))")  # fmt: skip
+    screen.settle()
+    assert screen.js(drawn)[-1][1] != before[-1][1]
+
+
+def test_nothing_moves_by_itself(served, open_screen, engine):
+    """An animation has the page put together sixty times a second, on the microscope's computer."""
+    engine.advance(22 * 40)
+    screen = open_screen(served.url, reduced_motion="no-preference").shows(1)
+    screen.wait("document.body.dataset.state === 'scanning'")
+    assert screen.js("() => document.getAnimations({subtree: true}).length") == 0
+
+
+def test_the_spectrum_of_the_newest_pixel_is_asked_for_twice_a_second(screen, engine):
+    """Not with each frame: a plot costs as much as all maps together."""
+    asked = """() => liveEels.stream.requests"""
+    start, began = screen.js(asked), time.monotonic()
+    for n in range(2, 12):
+        engine.advance(8)
+        screen.shows(n)
+    took = time.monotonic() - began
+    assert screen.js(asked) - start <= 2 + took / 0.5
+    screen.wait("document.querySelector('#caption').textContent.includes('newest pixel (23, 39)')")
 
 
 def test_dragging_moves_the_cursor(screen):
