@@ -304,6 +304,7 @@ class FakeEngine:
                 model="mn_fe",
                 clusters=4,
                 components=2,
+                component_angles_deg=[0.8, 24.0],
                 label_fractions=fractions,
                 zlp_ev=0.1,
                 snapshot_version=self.version,

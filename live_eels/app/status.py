@@ -24,6 +24,7 @@ from live_eels.spectra import QUALITY_FLAGS, MapSnapshot
 
 if TYPE_CHECKING:
     from live_eels.app.engine import Engine
+    from live_eels.pipeline import Pipeline
 
 RATE_OVER_S = 2.0
 ALARM_LAG_S = 1.0
@@ -140,6 +141,7 @@ class StatusMaker:
             model=pipeline.classifier.card.name if pipeline and pipeline.classifier else "",
             clusters=pipeline.kmeans.clusters if pipeline else 0,
             components=pipeline.components if pipeline else 0,
+            component_angles_deg=_angles_deg(pipeline) if pipeline else [],
             label_fractions=fractions,
             zlp_ev=_newest_shift(session),
             snapshot_version=session.snapshot.version if session.snapshot else 0,
@@ -277,3 +279,9 @@ def _stages(session: Session) -> list[StageTime]:
 def _newest_shift(session: Session) -> float | None:
     value = session.last_shift_ev
     return float(value) if math.isfinite(value) else None
+
+
+def _angles_deg(pipeline: Pipeline) -> list[float]:
+    """Angle to be expected between each shown component and the true one."""
+    known = pipeline.pca.angles_deg[: pipeline.components]
+    return [round(float(angle), 1) for angle in known]

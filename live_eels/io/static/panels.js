@@ -73,6 +73,10 @@ export class ClusterPanel {
 /** @param {import("./model.js").Curve} curve @param {number} i */
 const row = (curve, i) => curve.values.subarray(i * curve.axis.size, (i + 1) * curve.axis.size);
 
+/** Degrees: what lies further from where it will end is not certain yet. */
+const CERTAIN_DEG = 10;
+const FACTOR_COLOURS = ["#4aa3ff", "#ffb000", "#37c871", "#f07ad0", "#b9a3ff", "#ff8f66", "#57d9d9", "#c8c8c8"];
+
 /** Scree with the components in use, and the factors. */
 export class PcaPanel {
   /** @param {HTMLElement} host @param {(map: string) => void} onMap */
@@ -87,6 +91,10 @@ export class PcaPanel {
     this.scree = chart(host, "Scree: variance of each component");
     this.screePlot = new Plot(this.scree, { x: "component", y: "variance", onDraw: (u) => this.elbow(u) });
     this.screePlot.log = true;
+    this.chips = make("ul", "chips");
+    this.chips.setAttribute("aria-label", "Components, and how far they may be from the true ones");
+    this.chips.title = "Angle to be expected between each component and the true one, from counting statistics. Dashed: more than 10°, do not read its shape yet.";
+    host.append(this.chips);
     this.box = chart(host, "Factors");
     this.plot = new Plot(this.box, { x: "energy loss (eV)", y: "factor" });
     this.components = 0;
@@ -113,8 +121,19 @@ export class PcaPanel {
     this.screePlot.draw(numbers, [{ label: "variance", colour: "#4aa3ff", values: scree, points: true }]);
     const curve = model.curves.get("factors");
     if (!curve) return;
-    const colours = ["#4aa3ff", "#ffb000", "#37c871", "#f07ad0", "#b9a3ff", "#ff8f66", "#57d9d9", "#c8c8c8"];
-    this.plot.draw(energies(curve.axis), curve.labels.slice(0, 8).map((label, i) => ({ label, colour: colours[i], values: row(curve, i) })));
+    const mine = model.status?.scan_id === model.scan?.id; // of an earlier scan they are not known any more
+    const angles = /** @type {number[]} */ (mine ? model.status?.component_angles_deg ?? [] : []);
+    const unsure = (/** @type {number} */ i) => angles[i] > CERTAIN_DEG;
+    const shown = curve.labels.slice(0, FACTOR_COLOURS.length);
+    this.plot.draw(energies(curve.axis), shown.map((label, i) => ({ label, colour: FACTOR_COLOURS[i], values: row(curve, i), dash: unsure(i) ? [4, 4] : undefined })));
+    const words = shown.map((_, i) => (angles[i] === undefined ? `${i + 1}` : `${i + 1} ± ${Math.max(angles[i], 1).toFixed(0)}°${unsure(i) ? ", not certain yet" : ""}`));
+    if (this.chips.dataset.words === words.join()) return;
+    this.chips.dataset.words = words.join();
+    this.chips.replaceChildren(...words.map((text, i) => {
+      const item = make("li", unsure(i) ? "unsure" : "", text);
+      item.style.setProperty("--swatch", FACTOR_COLOURS[i]);
+      return item;
+    }));
   }
 
   /** @param {any} u */

@@ -116,6 +116,18 @@ def test_scree_and_factors(screen):
     assert "% of the variance" in screen.text("#panel-pca p")
 
 
+def test_components_that_are_not_certain_yet_look_so(screen, engine):
+    screen.page.locator("#tab-pca").click()
+    screen.wait("document.querySelectorAll('#panel-pca .chips li').length === 2")
+    assert screen.text("#panel-pca .chips li:first-child") == "1 ± 1°"
+    assert screen.text("#panel-pca .chips li:last-child") == "2 ± 24°, not certain yet"
+    dashes = "() => liveEels.sides.pca.plot.u.series.slice(1).map((s) => !!s.dash)"
+    assert screen.js(dashes) == [False, True]
+    engine.status_changes = {"component_angles_deg": [0.8, 6.0]}
+    screen.wait("document.querySelector('#panel-pca .chips').textContent === '1 ± 1°2 ± 6°'")
+    assert screen.js(dashes) == [False, False]
+
+
 def test_where_the_components_lack_something(screen):
     screen.page.locator("#tab-pca").click()
     screen.wait(
