@@ -173,8 +173,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply", tag="
 
     Pixel counts are of the current scan. ``lost`` names pixels that never came as runs (first,
     one after the last; at most 1024 runs, ``pixels_lost`` counts all), ``dead_channels`` counts
-    channels that are bridged, ``controllers`` subscribers that hear events. ``component_angles_deg``
-    tells of each component how far from the true one it is expected to lie. ``state`` is
+    channels that are bridged, ``controllers`` subscribers that hear events.
+    ``component_angles_deg`` tells of each component how far from the true one it is expected to
+    lie. ``state`` is
     ``waiting`` (no scan yet), ``scanning``, ``stalled`` (no data for 5 dwells or 3 s),
     ``catching_up`` (beam done, analysis not), ``complete``, ``aborted``, ``lost`` or ``stopped``.
     """

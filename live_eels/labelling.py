@@ -6,14 +6,16 @@ the mean of its cluster; the maps of labels. The model itself is `classify`'s.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
 from live_eels.classify import Classifier, Source, entropy, label_source
 from live_eels.decompose import Rebuilt
 from live_eels.learning import Learnt
-from live_eels.model_card import ModelError
-from live_eels.spectra import EnergyAxis, MapSpec
+from live_eels.model_card import Card, ModelError
+from live_eels.spectra import Curve, EnergyAxis, MapSpec
 
 Values = dict[str, NDArray[np.float32]]
 
@@ -32,6 +34,11 @@ class Labeller:
     wanted
         Which spectrum is labelled; ``automatic`` goes by counts.
 
+    Attributes
+    ----------
+    curves
+        What the model saw as typical of each class of the elements that can be told here.
+
     Raises
     ------
     ModelError
@@ -43,6 +50,7 @@ class Labeller:
     ) -> None:
         self.elements = classifier.bind(axis)
         self.classifier = classifier
+        self.curves = typical(classifier.card, self.elements)
         self._axis, self._window, self._wanted = axis, axis.cropped(window), wanted
         try:
             classifier.bind(self._window)
@@ -113,3 +121,22 @@ class Labeller:
         for index, name in enumerate(self.classifier.card.names):
             maps[f"p({name})"] = np.ascontiguousarray(probability[:, index])
         return maps
+
+
+def typical(card: Card, elements: Collection[str]) -> dict[str, Curve]:
+    """Mean training spectra of the classes of some elements, where the L3 edge is expected.
+
+    ``{"Mn class means": Curve}`` and so on, in units of their own: level, slope and scale are
+    the spectrum's. Nothing where the card has none.
+    """
+    found = {}
+    for element in card.elements:
+        names = tuple(c.name for c in card.classes if c.element == element.symbol)
+        there = tuple(name for name in names if name in card.means)
+        if element.symbol not in elements or not there:
+            continue
+        window = card.window
+        axis = EnergyAxis(element.l3_ev + window.low_ev, window.dispersion_ev, window.points)
+        values = np.array([card.means[name] for name in there], np.float32)
+        found[f"{element.symbol} class means"] = Curve(axis, values, there, "")
+    return found

@@ -75,7 +75,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Everything one must know of a model; lies beside it as TOML.
 
     ``figures`` holds what ``live-eels evaluate`` measured, ``limits`` what the model must not
-    be trusted with.
+    be trusted with, ``means`` the mean training spectrum of each class on the points of
+    ``window``, level, slope and scale removed (older cards have none).
     """
 
     format: Literal[1]
@@ -93,6 +94,13 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     training: Training
     limits: tuple[str, ...] = ()
     figures: dict[str, Any] = {}
+    means: dict[str, tuple[float, ...]] = {}
+
+    def __post_init__(self) -> None:
+        """Means must be of this card's classes and window."""
+        for name, values in self.means.items():
+            if name not in self.names or len(values) != self.window.points:
+                raise ValueError(f"means of {name!r} are not on the {self.window.points} points")
 
     @property
     def names(self) -> tuple[str, ...]:

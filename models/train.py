@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from live_eels.models.calibration import Trained, calibrate, held_out
+from live_eels.models.class_means import class_means
 from live_eels.models.dataset import ELEMENTS, PENALTY, WINDOW, Dataset, joined, simulate
 from live_eels.models.graph import OPSET, Graph, decided, prepare, prepared
 from live_eels.models.lines import CLASSES, ELEMENT, VALENCE, shipped_lines
@@ -160,6 +161,7 @@ def save(
             made_with=_versions(),
         ),
         limits=LIMITS,
+        means=class_means(data),
         figures={"held_out": figures, "calibration": {"temperature": round(heat, 4)}},
     )
     model = graph.encode(

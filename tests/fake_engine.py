@@ -92,6 +92,7 @@ class FakeEngine:
         self.version = 0
         self.status_changes: dict[str, Any] = {}
         self.dropped: set[str] = set()
+        self.without_curves: set[str] = set()
         self.paths: dict[str, str] = {}
         self.new_scan(shape, passes=passes)
 
@@ -218,7 +219,9 @@ class FakeEngine:
                     "cluster means": self._means(),
                     "factors": self._factors(),
                     "references": self._references(),
+                    "Mn class means": self._class_means(),
                 }
+            curves = {n: curve for n, curve in curves.items() if n not in self.without_curves}
             scree = (4000 / np.arange(1, 13) ** 2.2 + 20).astype(np.float32)
             self.newest = MapSnapshot(
                 self.scan, self.version, self.specs(), maps, {}, curves, scree, components=2
@@ -244,6 +247,16 @@ class FakeEngine:
         e = self.axis.energies_ev[window]
         rows = [1 / (1 + ((e - L3_EV[c]) / (1.6 + 0.3 * c)) ** 2) for c in range(5)]
         return Curve(self.axis.cropped(window), np.float32(rows), CLASSES[:5], unit="per atom")
+
+    def _class_means(self) -> Curve:
+        """Level and slope removed, on the model's own axis; the scan's is 3 eV off it."""
+        axis = EnergyAxis(633.0 + 3.0, 0.2, 128)
+        rows = []
+        for c in range(3):
+            x = np.arange(128)
+            line = 1 / (1 + ((axis.energies_ev - L3_EV[c] - 3.0) / (1.6 + 0.3 * c)) ** 2)
+            rows.append(line - np.polyval(np.polyfit(x, line, 1), x))
+        return Curve(axis, np.float32(rows), CLASSES[:3], unit="")
 
     def _factors(self) -> Curve:
         window = self.axis.window(*self.window_ev)

@@ -37,6 +37,10 @@ def test_graph_equals_the_trained_model(family, data, tmp_path):
     trained = fit(recipe, data)
     rule = msgspec.structs.replace(read_card(next(iter(shipped().values()))).rejection)
     card = save(recipe, b"", trained, data, (0.8, rule, {}), tmp_path)
+    means = read_card(card).means
+    assert set(means) == {"Mn2+", "Mn3+", "Mn4+", "Fe2+", "Fe3+"}
+    seen = prepare(data.window[data.pure & (data.label == CLASSES.index("Mn4+"))])
+    assert np.corrcoef(means["Mn4+"], seen.mean(axis=0))[0, 1] > 0.999
     answer = Classifier.load(card).run(data.window, data.element)
     logits = trained.logits(prepare(data.window)) + data.element @ PENALTY
     np.testing.assert_allclose(answer["probability"], softmax(logits / 0.8), atol=1e-5)

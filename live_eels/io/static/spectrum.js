@@ -3,6 +3,7 @@
 
 import { short } from "./colour.js";
 import { channelAt, energies } from "./model.js";
+import { matched, scaled } from "./overlay.js";
 import { Plot } from "./plot.js";
 import { PIN_COLOURS, ROI_COLOURS } from "./tile.js";
 
@@ -98,30 +99,11 @@ export class SpectrumPanel {
       const at = curve ? curve.labels.indexOf(label) : -1;
       if (!curve || at < 0) continue;
       const row = curve.values.subarray(at * curve.axis.size, (at + 1) * curve.axis.size);
-      lines.push({ label: `${name} ${label}`, colour: "#ff9e4a", values: this.placed(row, curve.axis, axis), dash: [8, 3, 2, 3] });
+      const target = this.answers.get("A")?.curves.signal ?? this.answers.get("cursor")?.curves.signal;
+      const place = name.endsWith("class means") ? matched : scaled;
+      lines.push({ label: `${name} ${label}`, colour: "#ff9e4a", values: place(row, curve.axis, axis, target), dash: [8, 3, 2, 3] });
     }
     return lines;
-  }
-
-  /** Put a curve on the panel's axis and scale it to the signal there. @param {Float32Array} row @param {Axis} from @param {Axis} to */
-  placed(row, from, to) {
-    const out = new Float32Array(to.size).fill(NaN);
-    const target = this.answers.get("A")?.curves.signal ?? this.answers.get("cursor")?.curves.signal;
-    let dot = 0;
-    let norm = 0;
-    for (let i = 0; i < to.size; i++) {
-      const at = channelAt(from, to.offset_ev + i * to.dispersion_ev);
-      const k = Math.floor(at);
-      if (k < 0 || k + 1 >= from.size) continue;
-      out[i] = row[k] + (at - k) * (row[k + 1] - row[k]);
-      const t = target ? target[i] : NaN;
-      if (t === t) {
-        dot += t * out[i];
-        norm += out[i] * out[i];
-      }
-    }
-    const scale = norm > 0 && dot > 0 ? dot / norm : 1;
-    return out.map((v) => v * scale);
   }
 
   draw() {

@@ -257,3 +257,33 @@ def test_deep_axis(served, open_screen, engine):
     screen.click_pixel(2, 3)
     assert len(screen.curve("cursor")) == 4096
     screen.wait("liveEels.panel.plot.u?.axes[1]._size > 20")
+
+
+def test_what_the_model_saw_as_typical_is_laid_where_the_edge_is(screen, engine):
+    """The model finds the edge itself, and sees neither level nor slope: so does the page."""
+    pixel = int(np.flatnonzero(engine.phase[: 22 * 40] == 1)[0])  # Mn3+, L3 at 642 eV
+    screen.click_pixel(*divmod(pixel, 40))
+    screen.curve("cursor")
+    screen.page.get_by_label("overlay").select_option("Mn class means/Mn3+")
+    screen.wait("document.querySelector('#plot').dataset.lines?.includes('class means')")
+    drawn = screen.numbers("liveEels.panel.lines().at(-1).values")
+    signal = screen.numbers("liveEels.panel.answers.get('cursor').curves.signal")
+    both = np.isfinite(drawn) & np.isfinite(signal)
+    energies = engine.axis.energies_ev
+    assert abs(energies[np.nanargmax(drawn)] - 642.0) < 0.6  # the curve's own axis says 645
+    assert np.ptp(energies[both]) > 20
+    off = np.abs(drawn - signal)[both]
+    assert np.median(off) < 3 * np.sqrt(np.median(screen.numbers(RAW)[both]))
+
+
+def test_a_model_without_class_means(screen, engine):
+    """Older cards have none."""
+    engine.without_curves = {"Mn class means"}
+    engine.publish()
+    screen.shows(2)
+    screen.wait("![...document.querySelector('#overlay').options].some("
+                "(o) => o.value.startsWith('Mn class means'))")  # fmt: skip
+    assert screen.js("() => liveEels.panel.lines().length") > 0
+
+
+RAW = "liveEels.panel.answers.get('cursor').curves.raw"
