@@ -236,7 +236,7 @@ def used_materials(scene: Scene) -> tuple[str, ...]:
     for shape in scene.shapes:
         match shape:
             case Particle():
-                names += [shape.core] * bool(shape.core) + [shape.material]
+                names += [name for name in (shape.core, shape.interface) if name] + [shape.material]
             case Gradient() | Mosaic() | Stripes():
                 names += shape.materials
             case Support() | Layer():

@@ -25,7 +25,7 @@ class Particle(Settings, frozen=True, kw_only=True, tag="particle", tag_field="k
     """A core in a shell; a flat section of it, or a whole sphere seen in projection.
 
     ``thickness_nm`` None: a sphere. The shell is what lies between ``core_radius_nm`` and
-    ``radius_nm``.
+    ``radius_nm``; its innermost ``interface_nm`` are of the material ``interface``.
     """
 
     centre_nm: Point
@@ -33,6 +33,8 @@ class Particle(Settings, frozen=True, kw_only=True, tag="particle", tag_field="k
     material: str
     core: str = ""
     core_radius_nm: NotNegative = 0.0
+    interface: str = ""
+    interface_nm: NotNegative = 0.0
     thickness_nm: Positive | None = None
     squareness: Fraction = 0.0
 

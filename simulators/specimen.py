@@ -99,21 +99,21 @@ def _particle(shape: Particle, y: Field, x: Field, probe: float) -> dict[str, Fi
     dy, dx = y - shape.centre_nm[0], x - shape.centre_nm[1]
     round_, square = np.hypot(dy, dx), np.maximum(np.abs(dy), np.abs(dx))
     distance = (1 - shape.squareness) * round_ + shape.squareness * square
-    radii = {shape.material: shape.radius_nm}
+    bodies = [(shape.material, shape.radius_nm)]
+    if shape.interface:
+        bodies.append((shape.interface, shape.core_radius_nm + shape.interface_nm))
     if shape.core:
-        radii[shape.core] = shape.core_radius_nm
-    if shape.thickness_nm is not None:
-        through = {
-            name: shape.thickness_nm * _within(distance, radius, probe)
-            for name, radius in radii.items()
-        }
-    else:
-        through = {
-            name: 2 * np.sqrt(np.maximum(radius**2 - distance**2, 0.0))
-            for name, radius in radii.items()
-        }
-    if shape.core:
-        through[shape.material] = np.maximum(through[shape.material] - through[shape.core], 0.0)
+        bodies.append((shape.core, shape.core_radius_nm))
+    through: dict[str, Field] = {}
+    outer = ""
+    for name, radius in bodies:  # each takes its place from the one around it
+        if shape.thickness_nm is not None:
+            through[name] = shape.thickness_nm * _within(distance, radius, probe)
+        else:
+            through[name] = 2 * np.sqrt(np.maximum(radius**2 - distance**2, 0.0))
+        if outer:
+            through[outer] = np.maximum(through[outer] - through[name], 0.0)
+        outer = name
     return through
 
 

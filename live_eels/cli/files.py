@@ -151,6 +151,7 @@ def _end(recording: Recording) -> str:
 def _refine(
     recording: Recording, settings: Config, method: str, folder: Path, bar: Progress
 ) -> None:
+    from live_eels.io.comparison import save_comparison
     from live_eels.io.pictures import save_maps
     from live_eels.refine import METHODS, RefineError, refine
 
@@ -173,9 +174,12 @@ def _refine(
     except RefineError as error:
         raise click.UsageError(f"--method: {error}") from None
     written = save_maps(refined.snapshot, folder)
+    compared = save_comparison(
+        refined.snapshot, refined.ari, folder / "comparison.png", refined.embedding
+    )
     bar.stop()
     table = Table("segmentations", "adjusted Rand index", box=None, padding=(0, 2))
     for (first, second), value in refined.ari.items():
         table.add_row(f"{first} and {second}", f"{value:.3f}")
     console.print(table)
-    console.print(f"  pictures  {len(written)} in {folder}")
+    console.print(f"  pictures  {len(written) + (compared is not None)} in {folder}")

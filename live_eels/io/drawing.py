@@ -164,7 +164,13 @@ class Plot:
         return self.left + (x - self._x[0]) * self.step, share * (self.image.height - 1)
 
     def line(
-        self, x: NDArray[Any], y: NDArray[np.float32], colour: Rgb, *, dots: bool = False
+        self,
+        x: NDArray[Any],
+        y: NDArray[np.float32],
+        colour: Rgb,
+        *,
+        dots: bool = False,
+        width: int = 2,
     ) -> None:
         """Draw through the points, with gaps where ``y`` is not finite."""
         known = np.isfinite(y)
@@ -172,10 +178,23 @@ class Plot:
             self.place(float(a), float(b)) for a, b in zip(x, np.where(known, y, 0), strict=True)
         ]
         for number in np.flatnonzero(known[:-1] & known[1:]):
-            self._draw.line([places[number], places[number + 1]], fill=colour, width=2)
+            self._draw.line([places[number], places[number + 1]], fill=colour, width=width)
         for number in np.flatnonzero(known) if dots else ():
             px, py = places[number]
             self._draw.ellipse([px - 2, py - 2, px + 2, py + 2], fill=colour)
+
+    def band(
+        self, x: NDArray[Any], low: NDArray[np.float32], high: NDArray[np.float32], colour: Rgb
+    ) -> None:
+        """Shade what lies between two curves, where both are finite."""
+        known = np.flatnonzero(np.isfinite(low) & np.isfinite(high))
+        backdrop = colours.rgb(colours.BACKDROP)
+        shade = tuple((c + b) // 2 for c, b in zip(colour, backdrop, strict=True))
+        for part in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1):
+            if len(part) > 1:
+                there = [self.place(float(x[i]), float(high[i])) for i in part]
+                back = [self.place(float(x[i]), float(low[i])) for i in part[::-1]]
+                self._draw.polygon([*there, *back], fill=shade)
 
     def x_ticks(self, unit: str, paper: Rgb) -> None:
         """Label the horizontal axis, on a strip of paper added below."""

@@ -133,6 +133,9 @@ def _spectra_page(name: str, curve: Curve, scan: Scan) -> Image.Image:
     for number, values in enumerate(shown):
         label = curve.labels[number] if number < len(curve.labels) else str(number)
         colour = colours.class_colour(label, number)
+        if curve.error is not None:
+            spread = curve.error[number]
+            plot.band(curve.axis.energies_ev, values - spread, values + spread, colour)
         plot.line(curve.axis.energies_ev, values, colour)
         x, y = _MARGIN * 2 + _MAP, 78 + 24 * number
         draw.line([(x, y + 9), (x + 20, y + 9)], fill=colour, width=4)

@@ -12,7 +12,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -222,39 +222,53 @@ def _recut(chunks: list[Chunk], size: int) -> Iterator[Chunk]:
 
 
 def picture(file: Path) -> None:
-    """UMAP and HDBSCAN on the core-shell specimen: embedding, map, truth."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
+    """Offline methods on a particle with an interface, beside the truth."""
+    from live_eels.io.comparison import save_comparison
     from live_eels.io.recording import Recording
     from live_eels.refine import refine
 
-    acquisition = Acquisition(load_scene("core_shell"), seed=0)
-    scan = acquisition.scan
-    whole = next(_recut(list(_chunks(acquisition)), scan.pixels))
-    rows = {"core": lambda p: whole.counts[p], "low": lambda p: whole.low[p]}
-    refined = refine(Recording(Path("core_shell"), scan, rows), ["hdbscan"])
-    points, of = refined.embedding
-    label = refined.maps["hdbscan"].reshape(scan.shape)
-    truth = acquisition.truth.maps["phase"]
-    ari = _ari(truth.ravel(), label.ravel())
-    count = int(label.max()) + 1
-    print(f"UMAP and HDBSCAN on the core-shell specimen: {count} clusters, ARI {ari:.3f} with the")
-    print(f"phases, {np.mean(label == -1):.1%} of the pixels like none\n")
-    figure, axes = pyplot.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
-    colours = pyplot.get_cmap("tab10")
-    for number in range(-1, count):
-        colour = "0.7" if number < 0 else colours(number)
-        axes[0].scatter(*points[of == number].T, s=1.5, color=colour, linewidths=0)
-    axes[0].set(title="UMAP of the loadings", xticks=[], yticks=[], xlabel="1", ylabel="2")
-    axes[1].imshow(np.where(label < 0, np.nan, label), cmap="tab10", vmin=0, vmax=9)
-    axes[1].set(title="HDBSCAN", xticks=[], yticks=[])
-    axes[2].imshow(truth, cmap="Set2")
-    axes[2].set(title="phases of the simulation", xticks=[], yticks=[])
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=110)
+    print(
+        "A core in a shell with an interface between, on carbon. Inner pixels: one material makes"
+    )
+    print(
+        f"{INNER:.0%} of what lies on the carbon (the others are borders, as wide as the probe).\n"
+    )
+    for seed in range(3):
+        acquisition = Acquisition(load_scene("core_shell_interface"), seed=seed)
+        scan, truth = acquisition.scan, acquisition.truth
+        whole = next(_recut(list(_chunks(acquisition)), scan.pixels))
+        rows = {"core": lambda p: whole.counts[p], "low": lambda p: whole.low[p]}  # noqa: B023
+        refined = refine(Recording(Path("core_shell"), scan, rows), ["ward", "hdbscan"])
+        phase, inner = truth.maps["phase"].ravel(), _inner(truth.maps)
+        for name in ("k-means", "ward", "hdbscan"):
+            label = refined.maps[name]
+            whole_ari, inner_ari = _ari(phase, label), _ari(phase[inner], label[inner])
+            own, shares = [], []
+            for number in np.unique(phase):
+                at = label[inner & (phase == number)].astype(int)
+                found = np.bincount(at[at >= 0])
+                own.append(int(found.argmax()))
+                shares.append(f"{truth.specs['phase'].classes[int(number)]} "
+                              f"{found.max() / len(at):.0%}")  # fmt: skip
+            print(f"seed {seed}, {name}: ARI {whole_ari:.3f}, {inner_ari:.3f} of inner pixels; "
+                  f"{int(label.max()) + 1} clusters, {len(set(own))} of them the most frequent of "
+                  f"a material: {', '.join(shares)}")  # fmt: skip
+        if seed == 0:
+            maps = {"simulation": truth.maps["phase"]} | refined.snapshot.maps
+            specs = {"simulation": truth.specs["phase"]} | dict(refined.specs)
+            shown = replace(refined.snapshot, maps=maps, specs=specs)
+            ari = {("simulation", n): _ari(phase, refined.maps[n]) for n in refined.maps}
+            save_comparison(shown, ari | dict(refined.ari), file, refined.embedding)
+
+
+INNER = 0.95
+
+
+def _inner(truth: dict[str, np.ndarray]) -> np.ndarray:
+    """Pixels with one material on the support, or with none."""
+    amounts = np.stack([truth[f"amount_{n}"].ravel() for n in ("Fe3O4", "MnFe2O4", "Mn3O4")])
+    total = amounts.sum(axis=0)
+    return (amounts.max(axis=0) > INNER * total) & ((total < 1.0) | (total > 30.0))
 
 
 def main() -> None:
@@ -289,7 +303,7 @@ def main() -> None:
         "specimen | phases | found | 25 % | 50 % | 100 % | end | batch | HyperSpy | change | maps"
     )
     print(f"| {head} |\n|{'---|' * 11}", flush=True)
-    for scene in arguments.scenes.split(","):
+    for scene in filter(None, arguments.scenes.split(",")):
         for number in arguments.variants:
             name = f"{scene} {number}" if number else scene
             print(f"| {name} | {scored(scene, number).row} |", flush=True)

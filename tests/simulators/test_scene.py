@@ -120,3 +120,17 @@ def test_phases_can_be_told_apart(name: str) -> None:
     k = len(np.unique(phase))
     found = cluster.KMeans(k, n_init=4, random_state=0).fit_predict(loadings)
     assert metrics.adjusted_rand_score(phase, found) > 0.9
+
+
+def test_an_interface_lies_between_core_and_shell() -> None:
+    """Each takes its place from the one around it; together they are as thick as the section."""
+    truth = Acquisition(load_scene("core_shell_interface"), seed=1).truth
+    row = {name.removeprefix("amount_"): values[32] for name, values in truth.maps.items()
+           if name.startswith("amount_")}  # fmt: skip
+    through = row["Fe3O4"] + row["MnFe2O4"] + row["Mn3O4"]
+    np.testing.assert_allclose(through[20:44], 40.0, rtol=1e-3)
+    classes = truth.specs["phase"].classes
+    met = [classes[int(i)] for i in truth.maps["phase"][32]]
+    order = [name for i, name in enumerate(met) if i == 0 or met[i - 1] != name]
+    assert order == ["carbon", "Mn3O4", "MnFe2O4", "Fe3O4", "MnFe2O4", "Mn3O4", "carbon"]
+    assert 4 <= met.count("MnFe2O4") / 2 <= 6  # 3.5 nm in steps of 0.75
