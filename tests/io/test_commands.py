@@ -49,7 +49,9 @@ def test_commands_are_answered_and_rubbish_too(endpoint):
         socket = context.socket(zmq.REQ)
         socket.connect(endpoint)
         socket.send(b"{rubbish")
-        assert isinstance(control.decode_reply(socket.recv()), control.Refused)
+        refusal = control.decode_reply(socket.recv())
+        assert isinstance(refusal, control.Refused)
+        assert "ControlError" not in refusal.error  # said to a person, in words
         bare = context.socket(zmq.DEALER)  # no delimiter, several parts: must not end the server
         bare.connect(endpoint)
         bare.send_multipart([b"a", b"b", b"c"])

@@ -42,9 +42,10 @@ def test_a_sharp_line_is_no_hot_channel(width, height):
         assert find_bad_channels(x, NONE).tolist() == [400]
 
 
-def test_the_outer_two_channels_have_too_few_neighbours_to_be_judged():
+@pytest.mark.parametrize("channels", [[0], [1], [598], [599], [0, 1, 598, 599]])
+def test_the_outer_two_channels_have_too_few_neighbours_to_be_judged(channels):
     x = total()
-    x[[0, 1, 598, 599]] *= 3
+    x[channels] *= 3
     assert find_bad_channels(x, NONE).size == 0
 
 
