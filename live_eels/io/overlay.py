@@ -93,18 +93,24 @@ class Overlay(io.RawIOBase):
     def commit(self, file: io.FileIO) -> None:
         """Copy the changes into ``file``, the base or a new one: from the last byte to the first.
 
-        The last page written is the first of the file, which refers to all the others; in a
-        file with a past, what it refers to is on the disk before it.
+        What lies beyond the end of the base is written first, and is on the disk before
+        anything refers to it. Then follows what was changed in place, in one go, the first page
+        last: in between, which is a moment, the file does not fit together (a reader tries again).
         """
         file.truncate(max(self.size, self.base_size))
-        for number in sorted(self.pages, reverse=True):
-            start = number * _PAGE
-            data = self.pages[number][: max(0, self.size - start)]
-            if number == 0 and self.base_size:
-                os.fsync(file.fileno())
-            write_all(file, start, data)
+        self._write(file, self.base_size, self.size)
         if self.base_size:
             os.fsync(file.fileno())
+            self._write(file, 0, min(self.base_size, self.size))
+            os.fsync(file.fileno())
+
+    def _write(self, file: io.FileIO, first: int, end: int) -> None:
+        """Write what was changed of the bytes from ``first`` to ``end``, last page first."""
+        for number in sorted(self.pages, reverse=True):
+            start = number * _PAGE
+            low, high = max(first - start, 0), min(end - start, _PAGE)
+            if low < high:
+                write_all(file, start + low, memoryview(self.pages[number])[low:high])
 
 
 def write_all(file: io.FileIO, offset: int, data: Any) -> None:

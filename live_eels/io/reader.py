@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +20,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from live_eels.io import foreign, layout
+from live_eels.io import foreign, layout, leaves
 from live_eels.io.recording import (
     MAX_CHANNELS,
     FileError,
@@ -46,9 +48,11 @@ from live_eels.spectra import (
 __all__ = ["FileError", "Recording", "open_recording"]
 
 MAX_MAP_BYTES = 1 << 30
-MAX_TEXT_BYTES = 1 << 22
 MAX_EXPERIMENTS = 64
 MAX_HDF5_CHUNK_BYTES = 1 << 30
+MAX_TRIES = 10
+STEADY_S = 0.02
+"""A file that was not written to for so long is as its writer left it."""
 
 _DAMAGE = (
     OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError,
@@ -88,6 +92,31 @@ def _open_one(path: Path) -> Recording:
 
 
 def _open_hspy(path: Path) -> Recording:
+    """Open a file; once more if it was written to meanwhile, as the end of a scan is."""
+    for _ in range(MAX_TRIES - 1):
+        before = path.stat()
+        try:
+            recording = _open_as_it_is(path)
+        except FileError:
+            if _steady(path, before):
+                raise
+        else:
+            running = recording.facts.get("state") == "recording"
+            if running or recording.end is not None or _steady(path, before):
+                return recording
+            recording.close()
+        time.sleep(STEADY_S)
+    return _open_as_it_is(path)
+
+
+def _steady(path: Path, before: os.stat_result) -> bool:
+    """Whether nobody wrote to the file since, nor just before (its clock is coarse)."""
+    now = path.stat()
+    same = (now.st_mtime_ns, now.st_size) == (before.st_mtime_ns, before.st_size)
+    return same and time.time() - now.st_mtime > STEADY_S
+
+
+def _open_as_it_is(path: Path) -> Recording:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -158,18 +187,18 @@ def _signal(group: h5py.Group, name: str, path: Path) -> FileSignal:
             "signal.interpolate_on_axis makes it so"
         )
     metadata = group.get("metadata")
-    kind = _text(_leaf(metadata, "Signal", "signal_type"))
+    kind = leaves.text(leaves.leaf(metadata, "Signal", "signal_type"))
     if kind.startswith("EDS"):
         raise FileError(f"{path}: {name!r} holds X-ray spectra ({kind}), not energy losses")
     return FileSignal(
-        title=titled(_text(_leaf(metadata, "General", "title")) or name, path),
+        title=titled(leaves.text(leaves.leaf(metadata, "General", "title")) or name, path),
         navigation=tuple(
             NavigationAxis(
-                _text(axis.get("name")) or f"axis {number}",
+                leaves.text(axis.get("name")) or f"axis {number}",
                 dataset.shape[number],
-                _number(axis.get("scale"), 1.0),
-                _text(axis.get("units")),
-                _number(axis.get("offset"), 0.0),
+                leaves.number(axis.get("scale"), 1.0),
+                leaves.text(axis.get("units")),
+                leaves.number(axis.get("offset"), 0.0),
             )
             for number, axis in enumerate(axes[:-1])
         ),
@@ -177,12 +206,12 @@ def _signal(group: h5py.Group, name: str, path: Path) -> FileSignal:
             dataset.shape[-1],
             float(axes[-1].get("offset", 0.0)),
             float(axes[-1].get("scale", 1.0)),
-            _text(axes[-1].get("units")),
+            leaves.text(axes[-1].get("units")),
             path,
         ),
         dtype=dtype,
         instrument=_instrument(metadata),
-        simulated=_text(_leaf(metadata, "Signal", "signal_origin")) == "simulation",
+        simulated=leaves.text(leaves.leaf(metadata, "Signal", "signal_origin")) == "simulation",
         rows=_dataset_rows(dataset, dtype, path),
     )
 
@@ -213,44 +242,18 @@ def _axis(group: h5py.Group, number: int, ndim: int) -> dict[str, Any]:
     return dict(node.attrs)
 
 
-def _leaf(node: Any, *names: str) -> Any:
-    for name in names[:-1]:
-        node = node.get(name) if isinstance(node, h5py.Group) else None
-    return node.attrs.get(names[-1]) if isinstance(node, h5py.Group) else None
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
-    return value if isinstance(value, str) and value not in ("_None_", "<undefined>") else ""
-
-
-def _number(value: Any, default: float) -> float:
-    found = _known(value)
-    return default if found is None else found
-
-
-def _known(value: Any) -> float | None:
-    """Read a finite number of the file, else None."""
-    try:
-        number = float(np.asarray(value).item())
-    except (TypeError, ValueError):
-        return None
-    return number if math.isfinite(number) else None
-
-
 def _instrument(metadata: Any) -> Instrument:
     tem = ("Acquisition_instrument", "TEM")
     eels = (*tem, "Detector", "EELS")
-    dwell = _known(_leaf(metadata, *eels, "dwell_time"))
+    dwell = leaves.known(leaves.leaf(metadata, *eels, "dwell_time"))
     return Instrument(
-        beam_energy_kev=_known(_leaf(metadata, *tem, "beam_energy")),
-        convergence_mrad=_known(_leaf(metadata, *tem, "convergence_angle")),
-        collection_mrad=_known(_leaf(metadata, *eels, "collection_angle")),
-        dwell_s=_known(_leaf(metadata, *tem, "dwell_time")) if dwell is None else dwell,
-        beam_current_na=_known(_leaf(metadata, *tem, "beam_current")),
-        microscope=_text(_leaf(metadata, *tem, "microscope")),
-        spectrometer=_text(_leaf(metadata, *eels, "spectrometer")),
+        beam_energy_kev=leaves.known(leaves.leaf(metadata, *tem, "beam_energy")),
+        convergence_mrad=leaves.known(leaves.leaf(metadata, *tem, "convergence_angle")),
+        collection_mrad=leaves.known(leaves.leaf(metadata, *eels, "collection_angle")),
+        dwell_s=leaves.known(leaves.leaf(metadata, *tem, "dwell_time")) if dwell is None else dwell,
+        beam_current_na=leaves.known(leaves.leaf(metadata, *tem, "beam_current")),
+        microscope=leaves.text(leaves.leaf(metadata, *tem, "microscope")),
+        spectrometer=leaves.text(leaves.leaf(metadata, *eels, "spectrometer")),
     )
 
 
@@ -292,10 +295,12 @@ def _with_ours(recording: Recording, file: h5py.File, ours: h5py.Group) -> Recor
     references = {}
     for kind in ("dark", "gain"):
         for role in ("core", "low"):
-            values = _array(ours.get(f"{kind}/{role}"), np.dtype(np.float32), MAX_CHANNELS * 4)
+            values = leaves.array(
+                ours.get(f"{kind}/{role}"), np.dtype(np.float32), MAX_CHANNELS * 4
+            )
             if values is not None:
                 references[kind, role] = values
-    stored = layout.decode_scan(_string(ours.get("scan")) or "", {})
+    stored = layout.decode_scan(leaves.string(ours.get("scan")) or "", {})
     if stored.shape != recording.scan.shape:
         raise FileError(
             f"{recording.path}: its announcement has shape {stored.shape}, its counts "
@@ -327,19 +332,19 @@ def _with_ours(recording: Recording, file: h5py.File, ours: h5py.Group) -> Recor
         maps=maps,
         specs=specs,
         curves=_curves(ours.get("curves")),
-        end=_json(ours.get("end"), ScanEnd),
+        end=leaves.from_json(ours.get("end"), ScanEnd),
         facts={
-            "state": _text(ours.attrs.get("state")),
-            "software": _text(ours.attrs.get("software")),
-            "config": _string(ours.get("config")) or "",
-            "counters": _json(ours.get("counters"), dict[str, Any]) or {},
-            "notes": _json(ours.get("notes"), list[dict[str, Any]]) or [],
+            "state": leaves.text(ours.attrs.get("state")),
+            "software": leaves.text(ours.attrs.get("software")),
+            "config": leaves.string(ours.get("config")) or "",
+            "counters": leaves.from_json(ours.get("counters"), dict[str, Any]) or {},
+            "notes": leaves.from_json(ours.get("notes"), list[dict[str, Any]]) or [],
         },
     )
 
 
 def _visits(ours: h5py.Group, role: str, scan: Scan) -> NDArray[np.uint16] | None:
-    visits = _array(ours.get(f"visits/{role}"), np.dtype(np.uint16), 2 * scan.pixels)
+    visits = leaves.array(ours.get(f"visits/{role}"), np.dtype(np.uint16), 2 * scan.pixels)
     return visits if visits is not None and visits.size == scan.pixels else None
 
 
@@ -353,8 +358,8 @@ def _maps(
     for name, node in group.items():
         if not isinstance(node, h5py.Group):
             continue
-        values = _array(node.get("values"), np.dtype(np.float32), MAX_MAP_BYTES)
-        spec = msgspec.json.decode(_text(node.attrs.get("spec")), type=MapSpec)
+        values = leaves.array(node.get("values"), np.dtype(np.float32), MAX_MAP_BYTES)
+        spec = msgspec.json.decode(leaves.text(node.attrs.get("spec")), type=MapSpec)
         if values is not None and values.shape == shape:
             maps[name], specs[name] = values, spec
     return maps, specs
@@ -365,33 +370,12 @@ def _curves(group: Any) -> dict[str, Curve]:
     for name, node in group.items() if isinstance(group, h5py.Group) else ():
         if not isinstance(node, h5py.Group):
             continue
-        axis = msgspec.json.decode(_text(node.attrs.get("axis")), type=EnergyAxis)
-        labels = msgspec.json.decode(_text(node.attrs.get("labels")), type=tuple[str, ...])
+        axis = msgspec.json.decode(leaves.text(node.attrs.get("axis")), type=EnergyAxis)
+        labels = msgspec.json.decode(leaves.text(node.attrs.get("labels")), type=tuple[str, ...])
         values, error = (
-            _array(node.get(part), np.dtype(np.float32), MAX_MAP_BYTES)
+            leaves.array(node.get(part), np.dtype(np.float32), MAX_MAP_BYTES)
             for part in ("values", "error")
         )
         if values is not None and values.shape == (len(labels), axis.size):
-            curves[name] = Curve(axis, values, labels, _text(node.attrs.get("unit")), error)
+            curves[name] = Curve(axis, values, labels, leaves.text(node.attrs.get("unit")), error)
     return curves
-
-
-def _array(node: Any, dtype: np.dtype[Any], max_bytes: int) -> NDArray[Any] | None:
-    if not isinstance(node, h5py.Dataset) or node.dtype != dtype or node.nbytes > max_bytes:
-        return None
-    return np.asarray(node[()])
-
-
-def _string(node: Any) -> str | None:
-    if not isinstance(node, h5py.Dataset) or node.shape != () or node.dtype.kind != "O":
-        return None
-    if h5py.check_string_dtype(node.dtype) is None:
-        return None
-    value = node[()]
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return text if len(text) <= MAX_TEXT_BYTES else None
-
-
-def _json(node: Any, kind: Any) -> Any:
-    text = _string(node)
-    return None if text is None else msgspec.json.decode(text, type=kind)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -102,6 +103,42 @@ def record(path: Path, scan: Scan, pixels: np.ndarray, low_too: bool = True) -> 
 
 
 # --- our own recordings -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("touched", [True, False])
+def test_a_file_is_read_again_only_if_it_was_written_to_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, touched: bool
+) -> None:
+    path, tries = tmp_path / "a.hspy", []
+    record(path, make_scan(), np.arange(42))
+    os.utime(path, (0, 0))
+    plain = reader._read_hspy
+
+    def torn(file: object, where: Path) -> Recording:
+        tries.append(where)
+        if len(tries) == 1:
+            os.utime(path, (0, 1 if touched else 0))
+            raise KeyError("an address past the end")
+        return plain(file, where)
+
+    monkeypatch.setattr(reader, "_read_hspy", torn)
+    if touched:
+        open_recording(path).close()
+    else:
+        with pytest.raises(FileError, match="an address past the end"):
+            open_recording(path)
+    assert len(tries) == 1 + touched
+
+
+def test_a_file_that_is_never_at_rest_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, waits = tmp_path / "a.hspy", []
+    path.write_bytes(b"not HDF5")
+    monkeypatch.setattr(reader.time, "sleep", lambda s: (waits.append(s), os.utime(path)))
+    with pytest.raises(FileError, match="cannot be opened"):
+        open_recording(path)
+    assert waits == [reader.STEADY_S] * (reader.MAX_TRIES - 1)
 
 
 def test_everything_of_a_scan_comes_back(tmp_path: Path) -> None:

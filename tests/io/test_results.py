@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from live_eels.io import overlay
+from live_eels.io import overlay, reader
 from live_eels.io.reader import open_recording
 from live_eels.io.recorder import Recorder, RecorderError
 from live_eels.spectra import (
@@ -118,6 +118,40 @@ def test_killed_while_the_end_is_replaced(path: Path, monkeypatch, written: int)
     assert core.data.tobytes() == make_counts(scan).tobytes()
     with h5py.File(path) as file:
         assert file["live_eels"].attrs["state"] == "complete"
+
+
+def test_a_reader_that_comes_while_the_end_is_replaced_has_one_or_the_other(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the writes in place the file may not fit together; then it is read again."""
+    scan = make_scan((60, 70))
+    rec = Recorder(path, scan)
+    rec.write(make_chunk(scan, np.arange(scan.pixels)))
+    end, snapshot = ScanEnd(scan.id, "complete"), make_snapshot(scan)
+    rec.finish(end, snapshot)
+    states: list[bytes] = []
+    plain = overlay.write_all
+
+    def spy(file: object, offset: int, data: object) -> None:
+        states.append(path.read_bytes())
+        plain(file, offset, data)
+
+    monkeypatch.setattr(overlay, "write_all", spy)
+    for _ in range(2):
+        rec.finish(end, snapshot)
+    copy, whole, waits = path.with_name("copy.hspy"), path.read_bytes(), []
+
+    def meanwhile(seconds: float) -> None:
+        waits.append(seconds)
+        copy.write_bytes(whole)
+
+    monkeypatch.setattr(reader.time, "sleep", meanwhile)
+    for state in states:
+        copy.write_bytes(state)
+        with open_recording(copy) as back:
+            assert back.end == end
+            assert set(back.maps) == {"label", "Fe L-total"}
+    assert waits
 
 
 def test_kill_at_any_write_of_the_end_leaves_a_readable_file(

@@ -16,7 +16,6 @@ from fake_engine import Served
 from live_eels import wire
 from live_eels.io.client import Client
 from live_eels.io.reader import open_recording
-from live_eels.io.recording import FileError
 from running_engine import running, settings, wait_for
 
 pytestmark = pytest.mark.browser
@@ -136,11 +135,8 @@ def test_a_note_from_the_page_is_in_the_file(stage, open_screen):
     note("look here")
 
     def notes():
-        try:
-            with open_recording(stage.engine.current.path) as recording:
-                return recording.facts["notes"] if recording.maps else []
-        except FileError:  # its end is being written this very moment
-            return []
+        with open_recording(stage.engine.current.path) as recording:
+            return recording.facts["notes"] if recording.maps else []
 
     wait_for(lambda: len(notes()) == 2, "the end of the file, written once more")
     first, second = notes()
