@@ -172,3 +172,35 @@ def test_recorded_mean_is_the_mean_of_what_is_recorded() -> None:
     wanted = recorded_mean(detector, corrected, 1e-3, np.zeros(1))[0]
     z = (counts.mean(axis=0) - wanted) / (counts.std(axis=0) / np.sqrt(SPECTRA))
     assert np.abs(z).max() < 4.5
+
+
+def test_digitising_rounds_to_the_nearest() -> None:
+    settings = DetectorSettings(dark_counts=100.0, readout_counts=3.0)
+    _, counts = counts_of(settings, 10.0, "u2")
+    assert counts.mean() == pytest.approx(110.0, abs=0.1)
+
+
+def test_light_falls_where_the_electron_does() -> None:
+    detector = build(DetectorSettings(psf_channels=1.5), CHANNELS, "f4", np.random.default_rng(0))
+    electrons = np.zeros((1, CHANNELS + 2 * detector.reach))
+    electrons[0, detector.reach + 20] = 1000.0
+    [seen] = expected_counts(detector, electrons)
+    assert seen.argmax() == 20
+    np.testing.assert_allclose(seen[10:20], seen[30:20:-1], atol=1e-9)
+
+
+def test_the_dark_that_drifts_is_in_the_recorded_mean() -> None:
+    detector = build(DetectorSettings(dark_counts=50.0), CHANNELS, "f4", np.random.default_rng(0))
+    mean = recorded_mean(detector, np.full((2, CHANNELS), 7.0), 1e-3, np.array([0.0, 5.0]))
+    np.testing.assert_allclose(mean, np.repeat([[57.0], [62.0]], CHANNELS, axis=1))
+
+
+def test_a_wide_spike_leaves_half_beside_it() -> None:
+    _, counts = counts_of(DetectorSettings(spikes_per_1000=50.0), 0.0)
+    rows = counts[(counts > 0).sum(axis=1) == 2]
+    first = (rows > 0).argmax(axis=1)
+    at = np.arange(len(rows))
+    ratios = rows[at, np.minimum(first + 1, CHANNELS - 1)] / rows[at, first]
+    wide = ratios[ratios > 0]  # the others are two spikes in one spectrum
+    assert wide.size > 20
+    assert np.median(wide) == pytest.approx(0.5)

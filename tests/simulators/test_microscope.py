@@ -4,8 +4,8 @@ import msgspec
 import numpy as np
 import pytest
 from live_eels.simulators.acquire import Acquisition
-from live_eels.simulators.microscope import electrons_per_visit, one_pass, plan
-from live_eels.simulators.scene import ScanSettings, Scene, load_scene
+from live_eels.simulators.microscope import electrons_per_visit, energy_shift, one_pass, plan
+from live_eels.simulators.scene import MicroscopeSettings, ScanSettings, Scene, load_scene
 
 from live_eels.spectra import Spectra
 
@@ -31,6 +31,8 @@ def test_sub_sampled_scans_visit_their_share_once(path: str) -> None:
     settings = ScanSettings(shape=(20, 20), path=path, visited=0.3)
     order = one_pass(settings, np.random.default_rng(0))
     assert order.size == len(set(order.tolist())) == 120
+    if path == "raster":
+        assert (np.diff(order) > 0).all()
     if path == "serpentine":
         steps = np.abs(np.diff(order % 20))
         assert steps.max() < 20  # it never flies back over a whole row
@@ -64,6 +66,24 @@ def test_mains_hum_has_its_frequency_and_amplitude() -> None:
     frequency = np.fft.rfftfreq(shift.size, 1e-3)
     assert frequency[spectrum.argmax()] == pytest.approx(50.0, abs=0.3)
     assert shift.std() * np.sqrt(2) == pytest.approx(0.3 * np.sinc(0.05), rel=0.02)
+
+
+def test_hum_is_that_of_the_dwell_as_a_whole() -> None:
+    """Against an average over each dwell, taken numerically."""
+    settings = MicroscopeSettings(hum_ev=0.3, hum_hz=50.0, dwell_s=6e-3)
+    time_s = np.arange(40) * settings.dwell_s
+    shift = energy_shift(settings, time_s, np.random.default_rng(4))
+    _, start = 2 * np.pi * np.random.default_rng(4).random(2)
+    within = time_s[:, None] + (np.arange(1000) + 0.5) / 1000 * settings.dwell_s
+    wanted = 0.3 * np.sin(2 * np.pi * 50.0 * within + start).mean(axis=1)
+    np.testing.assert_allclose(shift, wanted, atol=1e-5)
+
+
+def test_drift_begins_where_the_axis_is_calibrated() -> None:
+    settings = MicroscopeSettings(drift_ev=2.0, drift_period_s=10.0, drift_ev_per_s=0.1)
+    for seed in range(5):
+        shift = energy_shift(settings, np.array([0.0, 10.0]), np.random.default_rng(seed))
+        np.testing.assert_allclose(shift, [0.0, 1.0], atol=1e-5)
 
 
 def test_hum_averages_out_over_a_long_dwell() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from live_eels.simulators.acquire import Acquisition
+from live_eels.simulators.microscope import electrons_per_visit
 from live_eels.simulators.scene import SCENES, SceneError, load_scene, scene_names
 
 from live_eels.spectra import Spectra
@@ -134,3 +135,17 @@ def test_an_interface_lies_between_core_and_shell() -> None:
     order = [name for i, name in enumerate(met) if i == 0 or met[i - 1] != name]
     assert order == ["carbon", "Mn3O4", "MnFe2O4", "Fe3O4", "MnFe2O4", "Mn3O4", "carbon"]
     assert 4 <= met.count("MnFe2O4") / 2 <= 6  # 3.5 nm in steps of 0.75
+
+
+def test_another_exposure_is_another_dose() -> None:
+    scene = load_scene("core_shell")
+    twice = scene.changed(exposure=2 * scene.exposure)
+    assert electrons_per_visit(twice) == pytest.approx(2 * electrons_per_visit(scene))
+
+
+def test_a_material_of_the_scene_takes_the_place_of_the_shipped_one(tmp_path: Path) -> None:
+    path = tmp_path / "other.toml"
+    text = (SCENES / "core_shell.toml").read_text()
+    path.write_text(text + "\n[materials.MnO]\natoms_per_nm3 = { Mn = 1.5 }\n")
+    assert load_scene("core_shell").materials["MnO"].atoms_per_nm3 != {"Mn": 1.5}
+    assert load_scene(path).materials["MnO"].atoms_per_nm3 == {"Mn": 1.5}

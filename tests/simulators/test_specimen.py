@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
-from live_eels.simulators.scene import load_scene, used_materials
+import pytest
+from live_eels.simulators.scene import Scene, load_scene, used_materials
+from live_eels.simulators.shapes import Particle, Ramp, Stripes, Support
 from live_eels.simulators.specimen import amounts
 
 
@@ -39,3 +41,53 @@ def test_holes_are_vacuum_and_layers_do_not_gape() -> None:
     thick = amounts(layered, y.ravel(), x.ravel(), 1).sum(axis=1)
     wedge = 35.0 * (0.7 + 0.7 * x.ravel() / 32.0)
     np.testing.assert_allclose(thick, wedge, rtol=0.02)
+
+
+def field_of(*shapes: object, shape: tuple[int, int] = (10, 40)) -> Scene:
+    """Only these shapes, on a field of ``shape`` nm."""
+    scene = load_scene("core_shell").changed(
+        scan={"shape": shape, "step_nm": 1.0}, microscope={"probe_nm": 0.1}
+    )
+    return msgspec.structs.replace(scene, shapes=shapes, damage=())
+
+
+def thickness_at(scene: Scene, *points: tuple[float, float]) -> np.ndarray:
+    y, x = np.array(points).T
+    return amounts(scene, y, x, seed=3)
+
+
+@pytest.mark.parametrize(("along", "end"), [("y", (10.0, 0.0)), ("x", (0.0, 40.0))])
+def test_a_wedge_goes_from_one_side_of_the_field_to_the_other(along, end) -> None:
+    film = Support(material="MnO", thickness_nm=20.0)
+    scene = field_of(film, Ramp(along=along, from_factor=0.5, to_factor=1.5))
+    middle = (5.0, 20.0)
+    thick = thickness_at(scene, (0.0, 0.0), middle, end)[:, 0]
+    np.testing.assert_allclose(thick, [10.0, 20.0, 30.0])
+
+
+def test_stripes_are_of_equal_width() -> None:
+    scene = field_of(Stripes(materials=("MnO", "Mn2O3"), thickness_nm=20.0))
+    thick = thickness_at(scene, (5.0, 1.0), (5.0, 10.0), (5.0, 19.0), (5.0, 21.0), (5.0, 39.0))
+    np.testing.assert_allclose(thick[:3], [[20, 0]] * 3, atol=1e-6)
+    np.testing.assert_allclose(thick[3:], [[0, 20]] * 2, atol=1e-6)
+
+
+@pytest.mark.parametrize(("squareness", "in_the_corner"), [(0.0, 0.0), (1.0, 20.0)])
+def test_a_particle_is_as_square_as_asked(squareness: float, in_the_corner: float) -> None:
+    scene = field_of(
+        Particle(
+            centre_nm=(5.0, 20.0), radius_nm=4.0, material="MnO", thickness_nm=20.0,
+            squareness=squareness,
+        )
+    )  # fmt: skip
+    thick = thickness_at(scene, (5.0, 20.0), (8.5, 23.5), (5.0, 24.5))[:, 0]
+    np.testing.assert_allclose(thick, [20.0, in_the_corner, 0.0], atol=1e-6)
+
+
+def test_roughness_is_the_standard_deviation_of_the_thickness() -> None:
+    film = Support(material="MnO", thickness_nm=20.0, roughness=0.1, grain_nm=5.0)
+    scene = field_of(film, shape=(200, 200))
+    y, x = np.mgrid[0:200.0, 0:200.0]
+    thick = amounts(scene, y.ravel(), x.ravel(), seed=3)
+    assert thick.mean() == pytest.approx(20.0, rel=0.01)
+    assert thick.std() == pytest.approx(2.0, rel=0.1)
