@@ -152,7 +152,9 @@ class OnlineKMeans:
         self._reservoir.offer(rows, spectra)
         if self.clusters and self._absorbed < self._next_refit:
             self._strange += self._move(rows)
-        news = self.settings.clusters is None and self._strange >= self.settings.min_pixels
+        # As many strange ones as would make a cluster of the reservoir.
+        share = max(self._reservoir.offered / self.settings.reservoir_pixels, 1.0)
+        news = self.settings.clusters is None and self._strange >= self.settings.min_pixels * share
         if news or self._absorbed >= self._next_refit:
             self._refit()
 

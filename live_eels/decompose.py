@@ -30,10 +30,10 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
-from scipy.linalg.blas import ssyrk
 from scipy.optimize import linear_sum_assignment
 from threadpoolctl import ThreadpoolController
 
+from live_eels.kernels.blas import add_products
 from live_eels.kernels.eigen import leading
 from live_eels.kernels.pca import project, rebuild, row_totals, scale_rows
 from live_eels.noise_floor import angles_deg, noise_floor
@@ -271,7 +271,7 @@ class StreamingPCA:
             rows, scale.astype(np.float32), weight.astype(np.float32), self._channel_total, scaled
         )
         with _BLAS.limit(limits=1, user_api="blas"):
-            ssyrk(1.0, scaled.T, beta=1.0, c=self._gram, overwrite_c=1, lower=1)
+            add_products(scaled, self._gram)
 
     def turn_to(self, other: StreamingPCA) -> NDArray[np.float32]:
         """Loadings ``a`` of this basis are ``a @ R`` in that of ``other``: this is R.

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from live_eels.kernels import neighbours, prepare, spikes
 from live_eels.kernels.correct import Correction, bridge_list
 
-_LOOKED_AT = 1024  # pixels, evenly over the scan, that stand for all
+_LOOKED_AT = 1024  # pixels, about, evenly over the scan, that stand for all
+_GOLDEN = 2654435769  # 2**32 over the golden ratio: its multiples fall evenly into any range
 _FIRST = 64  # and so many at its beginning, so that the first rows have something to go by
 _FIRST_LOOK = 8  # pixels; then whenever they have doubled
 _EDGE_WIDTH_EV = 3.0  # an onset is about that wide
@@ -67,7 +68,9 @@ class Typical:
         return len(pixels) if len(chosen) < missing else int(chosen[missing - 1]) + 1
 
     def _chosen(self, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return np.asarray((pixels % self._every == 0) | (pixels < _FIRST), np.bool_)
+        # Every 1024th pixel of a scan 1024 wide would be its first column.
+        spread = (pixels * _GOLDEN) % 2**32
+        return np.asarray((spread < 2**32 // self._every) | (pixels < _FIRST), np.bool_)
 
     def add(self, pixels: NDArray[np.int64], counts: NDArray[Any], correction: Correction) -> None:
         """Take in the chosen ones of these pixels; ``counts`` raw ``(pixel, channel)``."""

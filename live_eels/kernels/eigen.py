@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.blas import ssymm
+
+from live_eels.kernels import blas
 
 SPARE = 8
 """Columns beyond those asked for: they keep the wanted ones apart from the rest."""
@@ -56,7 +57,7 @@ def leading(
     size = np.float32(max(float((np.diagonal(gram) * light[:, 0] ** 2).max()), 1e-30))
 
     def times(q: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(ssymm(1.0 / size, gram, light * q, lower=1) * light, np.float32)
+        return blas.times(gram, light * q) * (light / size)
 
     guess = np.random.default_rng(seed).standard_normal((channels, block)).astype(np.float32)
     known = np.flatnonzero(np.any(start, axis=0))

@@ -44,7 +44,12 @@ def nearest(
         What the chosen cluster minimises: twice the negative logarithm of its likelihood.
     """
     size = features.shape[1]
+    tightest = np.float32(np.inf)
+    for k in range(spread.shape[0]):
+        tightest = min(tightest, spread[k])
     for i in range(features.shape[0]):
+        # A logarithm costs more than a distance, and most clusters are too far to need theirs.
+        least = size * np.log(tightest + variance[i])
         best = np.float32(np.inf)
         found = UNKNOWN
         reach = np.float32(np.nan)
@@ -54,6 +59,8 @@ def nearest(
                 step = features[i, j] - centres[k, j]
                 d += step * step
             allowed = spread[k] + variance[i]
+            if not d / allowed + least < best:
+                continue
             score = d / allowed + size * np.log(allowed)
             if score < best:
                 best = score

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from live_eels.kernels import jit
 from live_eels.kernels.kmeans import gather, mixtures, nearest, scatter
 
 STILL = 0.0005
@@ -38,29 +39,50 @@ def moments(
     variance: Values,
     label: Label,
     clusters: int,
-    guess: NDArray[np.float32] | None = None,
 ) -> Clusters:
     """Centre, spread and mass of labelled rows.
 
     Each row is weighted by the inverse of the variance it is allowed, noise and the
-    cluster's spread together; as the spread is what is asked for, three turns are taken, or
-    one from a good ``guess`` of it. None is looser than most: a cluster that is holds several
-    phases, or mixtures of others, and must not win more of them for being so.
+    cluster's spread together; as the spread is what is asked for, three turns are taken.
+    None is looser than most: a cluster that is holds several phases, or mixtures of others,
+    and must not win more of them for being so.
     """
-    spread = np.zeros(clusters, np.float32) if guess is None else guess
-    for _ in range(3 if guess is None else 1):
-        sums, mass = np.zeros((clusters, values.shape[1])), np.zeros(clusters)
-        gather(values, variance, spread, label, sums, mass)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            centres = (sums / mass[:, None]).astype(np.float32)
-        excess, weight = np.zeros(clusters), np.zeros(clusters)
-        scatter(values, variance, centres, spread, label, excess, weight)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            spread = np.fmax(excess / weight, 0.0).astype(np.float32)
-        if (mass > 0).any():
-            used = np.sort(spread[mass > 0])
-            spread = np.minimum(spread, used[len(used) // 2])
+    centres = np.empty((clusters, values.shape[1]), np.float32)
+    spread, mass = np.zeros(clusters, np.float32), np.zeros(clusters)
+    for _ in range(3):
+        turn(values, variance, label, centres, spread, mass)
     return Clusters(centres, spread, mass)
+
+
+@jit
+def turn(
+    values: Values,
+    variance: Values,
+    label: Label,
+    centres: NDArray[np.float32],
+    spread: NDArray[np.float32],
+    mass: NDArray[np.float64],
+) -> None:
+    """Find ``centres``, ``spread`` and ``mass`` anew, from the spread as it was."""
+    sums = np.zeros(centres.shape)
+    mass[:] = 0.0
+    gather(values, variance, spread, label, sums, mass)
+    for k in range(mass.size):
+        for j in range(centres.shape[1]):
+            centres[k, j] = np.float32(sums[k, j] / mass[k])
+    excess, weight = np.zeros(mass.size), np.zeros(mass.size)
+    scatter(values, variance, centres, spread, label, excess, weight)
+    used = np.empty(mass.size, np.float32)
+    n = 0
+    for k in range(mass.size):
+        spread[k] = np.float32(max(excess[k] / weight[k], 0.0)) if mass[k] > 0 else np.float32(0.0)
+        if mass[k] > 0:
+            used[n] = spread[k]
+            n += 1
+    if n > 0:
+        most = np.sort(used[:n])[n // 2]
+        for k in range(mass.size):
+            spread[k] = min(spread[k], most)
 
 
 AXES = 3
@@ -86,19 +108,44 @@ class Settled(NamedTuple):
 def settle(values: Values, variance: Values, start: Clusters, sweeps: int = 40) -> Settled:
     """Lloyd's iterations; mixtures at the border of two clusters move neither."""
     label = np.empty(len(values), np.int16)
-    last = np.full_like(label, -1)
-    distance, misfit = np.empty(len(values), np.float32), np.empty(len(values), np.float32)
     mixed = np.zeros(len(values), np.bool_)
-    now = start
+    misfit = settle_rows(
+        values, variance, start.centres.copy(), start.spread.copy(), sweeps, label, mixed
+    )
+    return Settled(label, ~mixed, misfit)
+
+
+@jit
+def settle_rows(
+    values: Values,
+    variance: Values,
+    centres: NDArray[np.float32],
+    spread: NDArray[np.float32],
+    sweeps: int,
+    label: Label,
+    mixed: NDArray[np.bool_],
+) -> float:
+    """``settle`` in place: ``centres`` and ``spread`` are where it starts; gives the misfit."""
+    n = values.shape[0]
+    last, members = np.full(n, -1, np.int16), np.empty(n, np.int16)
+    distance, misfit = np.empty(n, np.float32), np.empty(n, np.float32)
+    mass = np.empty(spread.size)
     for _ in range(sweeps):
-        nearest(values, variance, now.centres, now.spread, label, distance, misfit)
-        mixtures(values, variance, now.centres, now.spread, FAR, label, distance, mixed)
-        if np.count_nonzero(label != last) <= STILL * len(label):
+        nearest(values, variance, centres, spread, label, distance, misfit)
+        mixtures(values, variance, centres, spread, FAR, label, distance, mixed)
+        changed = 0
+        for i in range(n):
+            if label[i] != last[i]:
+                changed += 1
+            last[i] = label[i]
+            members[i] = -1 if mixed[i] else label[i]
+        if changed <= STILL * n:
             break
-        last[:] = label
-        members = np.where(mixed, np.int16(-1), label)
-        now = moments(values, variance, members, len(now.centres), now.spread)
-    return Settled(label, ~mixed, float(misfit.sum(dtype=np.float64)))
+        turn(values, variance, members, centres, spread, mass)
+    total = 0.0
+    for i in range(n):
+        total += misfit[i]
+    return total
 
 
 def far_apart(values: Values, variance: Values, k: int, rng: np.random.Generator) -> Clusters:
@@ -150,22 +197,57 @@ def halves(
         return
     own, noise = values[index], variance[index]
     weight = 1.0 / noise.astype(np.float64)
-    centred = own - np.average(own.astype(np.float64), axis=0, weights=weight)
+    centred = own - (weight @ own) / weight.sum()
     _, axes = np.linalg.eigh((centred * weight[:, None]).T @ centred)
     along = centred @ axes[:, : -AXES - 1 : -1]
-    low, high = np.quantile(along, (0.01, 0.99), axis=0)
     outside = np.einsum("ij,ij->i", centred, centred) * weight
-    out = outside > np.partition(outside, -least)[-least]
-    tried: set[bytes] = set()
-    for side in (*(along > 0).T, *(along > (low + high) / 2).T, out):
-        if side.all() or not side.any():
-            continue
-        start = moments(own, noise, side.astype(np.int16), 2)
-        after = settle(own, noise, start._replace(spread=np.zeros(2, np.float32))).label
-        found = after == after[0]
-        if found.tobytes() in tried or min(found.sum(), (~found).sum()) < least:
-            continue
-        tried.add(found.tobytes())
+    for found in cuts(own, noise, along, outside, least):
         parts = (np.zeros_like(mine), np.zeros_like(mine))
         parts[0][index[found]], parts[1][index[~found]] = True, True
         yield parts
+
+
+@jit
+def cuts(
+    values: Values,
+    variance: Values,
+    along: NDArray[np.float64],
+    outside: NDArray[np.float64],
+    least: int,
+) -> NDArray[np.bool_]:
+    """The ways of ``halves``, each once, bool ``(way, row)``: whether it goes with the first row.
+
+    ``along (row, axis)`` is where rows lie on the axes, ``outside (row,)`` how far out.
+    """
+    n, axes = along.shape
+    few = max(n // 100, 1)
+    far = np.partition(outside, n - least)[n - least]
+    label, mixed, side = np.empty(n, np.int16), np.empty(n, np.bool_), np.empty(n, np.int16)
+    centres, mass = np.empty((2, values.shape[1]), np.float32), np.empty(2)
+    found, ways = np.empty((2 * axes + 1, n), np.bool_), 0
+    for way in range(2 * axes + 1):
+        middle = 0.0
+        if axes <= way < 2 * axes:
+            ends = np.partition(along[:, way - axes], np.array([few - 1, n - few]))
+            middle = 0.5 * (ends[few - 1] + ends[n - few])
+        for i in range(n):
+            over = outside[i] >= far if way == 2 * axes else along[i, way % axes] > middle
+            side[i] = 1 if over else 0
+        if not 0 < np.sum(side) < n:
+            continue
+        spread = np.zeros(2, np.float32)
+        for _ in range(3):
+            turn(values, variance, side, centres, spread, mass)
+        spread[:] = 0.0
+        settle_rows(values, variance, centres, spread, 40, label, mixed)
+        size = 0
+        for i in range(n):
+            found[ways, i] = label[i] == label[0]
+            size += found[ways, i]
+        if min(size, n - size) < least:
+            continue
+        new = True
+        for other in range(ways):
+            new = new and not np.array_equal(found[other], found[ways])
+        ways += new
+    return found[:ways]

@@ -11,12 +11,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from live_eels.kernels.apart import Mask, length, separation, separations
 from live_eels.kernels.lloyd import Clusters, Label, Settled, Values, halves, moments, settle
-
-Mask = NDArray[np.bool_]
 
 STICKY = 0.85
 """What is split is joined again only when it is clearly no longer apart (hysteresis)."""
@@ -30,13 +28,14 @@ class Apart(NamedTuple):
     """When parts are two: at least ``pixels`` each, ``gap`` apart or ``length`` long together.
 
     ``gap`` is in spreads along the line between them, ``length`` in standard deviations of
-    the noise; ``most`` clusters at most.
+    the noise; ``most`` clusters at most. ``whole`` is the length of all pixels.
     """
 
     pixels: int
     gap: float
     length: float
     most: int
+    whole: float = 0.0
 
 
 def split_and_join(values: Values, variance: Values, start: Clusters | None, apart: Apart) -> Label:
@@ -44,7 +43,9 @@ def split_and_join(values: Values, variance: Values, start: Clusters | None, apa
 
     Numbers of ``start`` are kept by the larger part of what is split or joined.
     """
-    now = Settled(np.zeros(len(values), np.int16), np.ones(len(values), np.bool_), 0.0)
+    everyone = np.ones(len(values), np.bool_)
+    apart = apart._replace(whole=length(values, variance, everyone)[0])
+    now = Settled(np.zeros(len(values), np.int16), everyone, 0.0)
     if start is not None:
         now = settle(values, variance, start)
     waiting = np.unique(now.label[now.label >= 0]).tolist()
@@ -116,26 +117,24 @@ def _stand_apart(
 
 def _is_long(values: Values, variance: Values, mine: Mask, apart: Apart, share: float) -> bool:
     reach, noise = length(values, variance, mine)
-    if reach < share * apart.length * noise:
-        return False
-    whole, _ = length(values, variance, np.ones_like(mine))
-    return reach > share * LONG * whole
+    return reach >= share * apart.length * noise and reach > share * LONG * apart.whole
 
 
 def _closest_pair(
     values: Values, variance: Values, now: Settled, apart: Apart
 ) -> tuple[int, int] | None:
     """Find the two clusters that are least apart, larger first, if they are one."""
-    label = np.where(now.pure, now.label, -1)
+    label = np.where(now.pure, now.label, np.int16(-1))
     numbers, sizes = np.unique(label[label >= 0], return_counts=True)
+    gaps = separations(values, variance, label, numbers)
     best, found = STICKY * apart.gap, None
-    for a in range(len(numbers)):
-        for b in range(a + 1, len(numbers)):
-            parts = (label == numbers[a], label == numbers[b])
-            gap = separation(values, variance, *parts)
-            if gap < best and not _is_long(values, variance, parts[0] | parts[1], apart, STICKY):
-                order = (a, b) if sizes[a] >= sizes[b] else (b, a)
-                best, found = gap, (int(numbers[order[0]]), int(numbers[order[1]]))
+    for b, a in zip(*np.tril_indices(len(numbers), -1), strict=True):
+        if gaps[b, a] >= best:
+            continue
+        both = (label == numbers[a]) | (label == numbers[b])
+        if not _is_long(values, variance, both, apart, STICKY):
+            order = (a, b) if sizes[a] >= sizes[b] else (b, a)
+            best, found = gaps[b, a], (int(numbers[order[0]]), int(numbers[order[1]]))
     return found
 
 
@@ -145,51 +144,6 @@ def _small(now: Settled, least: int) -> int | None:
     sizes = [np.count_nonzero(now.pure & (now.label == number)) for number in numbers]
     few = len(numbers) > 1 and min(sizes) < least
     return int(numbers[int(np.argmin(sizes))]) if few else None
-
-
-def separation(values: Values, variance: Values, first: Mask, second: Mask) -> float:
-    """Distance of two clusters over their mean spread along the line between them.
-
-    Medians throughout, so that mixtures at a border do not hide that there is one. Below 3
-    the two may be one: the halves of a bell are 2.3 apart, those of an even gradient 2.7.
-    """
-    weights = [1.0 / variance[part].astype(np.float64) for part in (first, second)]
-    parts = [values[part].astype(np.float64) for part in (first, second)]
-    means = [np.average(p, axis=0, weights=w) for p, w in zip(parts, weights, strict=True)]
-    axis = means[1] - means[0]
-    reach = float(np.linalg.norm(axis))
-    if reach == 0:
-        return 0.0
-    middles, spreads = [], []
-    for part, weight in zip(parts, weights, strict=True):
-        along = part @ (axis / reach)
-        (middle,) = _quantiles(along, weight, (0.5,))
-        middles.append(middle)
-        spreads.append(1.4826 * _quantiles(np.abs(along - middle), weight, (0.5,))[0])
-    return (middles[1] - middles[0]) / max(*spreads, 1e-30)
-
-
-def length(values: Values, variance: Values, mine: Mask) -> tuple[float, float]:
-    """Standard deviation of a cluster along its longest axis, over that of the noise.
-
-    From quantiles, so that a few mixtures do not make a phase long.
-    """
-    weight = 1.0 / variance[mine].astype(np.float64)
-    own = values[mine].astype(np.float64)
-    centred = own - np.average(own, axis=0, weights=weight)
-    _, axes = np.linalg.eigh((centred * weight[:, None]).T @ centred)
-    low, high = _quantiles(centred @ axes[:, -1], weight, (0.1, 0.9))
-    (noise,) = _quantiles(variance[mine].astype(np.float64), weight, (0.5,))
-    return (high - low) / 2.563, float(np.sqrt(noise))
-
-
-def _quantiles(
-    values: NDArray[np.float64], weight: NDArray[np.float64], shares: tuple[float, ...]
-) -> list[float]:
-    order = np.argsort(values)
-    reached = np.cumsum(weight[order])
-    found = np.searchsorted(reached, np.asarray(shares) * reached[-1])
-    return [float(value) for value in values[order[np.minimum(found, len(order) - 1)]]]
 
 
 def free_number(label: Label) -> int:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from live_eels.kernels import phases
+from live_eels.kernels import apart, phases
 from reference import phases as plain
 
 APART = phases.Apart(pixels=12, gap=4.0, length=10.0, most=12)
@@ -71,16 +71,14 @@ def test_separation_of_one_cluster_cut_in_two_is_small():
     for draw, want in ((rng.normal, 2.28), (rng.uniform, 2.70)):
         values = draw(size=(20_000, 1)).astype(np.float32)
         right = values[:, 0] > np.mean(values)
-        assert phases.separation(values, variance, ~right, right) == pytest.approx(want, rel=0.02)
+        assert apart.separation(values, variance, ~right, right) == pytest.approx(want, rel=0.02)
 
 
 def test_separation_of_two_clusters():
     values, variance, truth = blobs(CORNERS[:2], 5000, noise=0.1)
-    assert phases.separation(values, variance, truth == 0, truth == 1) == pytest.approx(
-        10, rel=0.03
-    )
+    assert apart.separation(values, variance, truth == 0, truth == 1) == pytest.approx(10, rel=0.03)
     same = truth == 0
-    assert phases.separation(values, variance, same, same) == 0
+    assert apart.separation(values, variance, same, same) == 0
 
 
 def test_free_number():
