@@ -29,6 +29,7 @@ from live_eels.io.layout import Extent
 from live_eels.io.overlay import disk_trouble, reserve_space, write_all
 from live_eels.io.results import Note, append_end
 from live_eels.io.stored_counts import StoredCounts
+from live_eels.io.write_behind import WriteBehind
 from live_eels.spectra import Chunk, MapSnapshot, Scan, ScanEnd
 
 _SPARE_BYTES = 64 * 1024 * 1024
@@ -86,6 +87,7 @@ class Recorder:
         self._names = {signal.name: role for role, signal in layout.roles(scan).items()}
         extents = _lay_out(self.path, scan, config_text, reserve=reserve)
         self._file = io.FileIO(self.path, "r+")
+        self._behind = {role: WriteBehind(self._file.fileno()) for role in extents}
         self._stored = {role: StoredCounts(self.path, extent) for role, extent in extents.items()}
         self._notes: list[Note] = []
         self._has_end = False
@@ -171,6 +173,7 @@ class Recorder:
                     sums[rows] = block
             offset = extent.offset + first * extent.row_bytes
             write_all(self._file, offset, np.ascontiguousarray(block))
+            self._behind[role].wrote(offset, block.nbytes)
             # Counts before their visit, so that what is marked as seen is there to be read.
             visits[:] = np.minimum(visits, _MAX_VISITS - 1) + 1 if adding else 1
             write_all(self._file, extent.visits_offset + 2 * first, visits)
