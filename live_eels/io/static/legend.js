@@ -40,11 +40,11 @@ export class Legend {
     const classes = picture.spec.classes;
     const key = `${name} ${classes.join("|")}`;
     if (key !== this.key) this.build(name, classes, key);
-    const { counts, rejected, total } = picture.tally;
+    const { counts, rejected, total, sureness } = picture.tally;
     this.rows.forEach((row, i) => {
       const last = i === classes.length;
       const n = last ? rejected : counts.get(i) ?? 0;
-      const sure = last ? NaN : picture.sureness?.get(i) ?? NaN;
+      const sure = last ? NaN : sureness.get(i) ?? NaN;
       const cells = [grouped(n), total ? `${((100 * n) / total).toFixed(1)}` : "–", Number.isNaN(sure) ? "" : sure.toFixed(2).replace(/^0/, "")];
       cells.forEach((text, c) => {
         if (row.cells[c + 1].textContent !== text) row.cells[c + 1].textContent = text;

@@ -43,6 +43,7 @@ export class ClusterPanel {
   constructor(host, wall) {
     this.wall = wall;
     this.text = make("p", "note");
+    this.text.title = "Point at a row of the legend to see where a cluster lies.";
     host.append(this.text);
     this.box = chart(host, "Mean spectra of the clusters");
     this.plot = new Plot(this.box, { x: "energy loss (eV)", y: "counts" });
@@ -57,7 +58,7 @@ export class ClusterPanel {
       return;
     }
     const tally = this.wall.picture(name)?.tally;
-    say(this.text, `${curve.labels.length} clusters over ${grouped(tally?.total ?? 0)} px. Point at a row of the legend to see where one lies.`);
+    say(this.text, `${curve.labels.length} clusters over ${grouped(tally?.total ?? 0)} px`);
     const pointed = this.wall.highlightMap === name ? this.wall.highlight : NaN;
     const lines = curve.labels.map((label, i) => ({
       label,
@@ -112,7 +113,7 @@ export class PcaPanel {
     this.residual.hidden = !this.name;
     const total = scree.reduce((a, b) => a + Math.max(b, 0), 0);
     const kept = scree.slice(0, model.components).reduce((a, b) => a + Math.max(b, 0), 0);
-    say(this.text, `${model.components} components above the noise hold ${((100 * kept) / total).toFixed(1)} % of the variance listed${this.name ? `, and leave ${short(median(model.maps.get(this.name)))} times the counting noise` : ""}`);
+    say(this.text, `${model.components} components above the noise: ${((100 * kept) / total).toFixed(1)} % of the variance listed${this.name ? `, leaving ${short(median(model.maps.get(this.name)))} times the counting noise` : ""}`);
     this.scree.dataset.points = String(scree.length);
     this.scree.dataset.elbow = String(model.components);
     const numbers = Float64Array.from(scree, (_, i) => i + 1);

@@ -199,6 +199,9 @@ def test_legend_counts_add_up(screen, engine):
     label = engine.truth["label"][: 22 * 40]
     assert counts == [int((label == i).sum()) for i in range(6)] + [int((label < 0).sum())]
     assert sum(counts) == engine.status().pixels_analysed
+    sure = screen.js("() => document.querySelectorAll('#legend tr')[1].cells[3].textContent")
+    mine = engine.truth["confidence"][: 22 * 40][label == 1]
+    assert float(sure) == pytest.approx(mine.mean(), abs=0.006)
 
 
 def test_a_class_can_be_hidden(screen):
