@@ -18,7 +18,7 @@ from msgspec import Meta
 from live_eels.books import Counters, Sequence
 from live_eels.losses import Losses
 from live_eels.open_chunk import CORE, OpenChunk
-from live_eels.spectra import Chunk, Scan, ScanEnd, Signal, Spectra, WireError
+from live_eels.spectra import Chunk, Scan, ScanEnd, Spectra, WireError
 
 Assembled = Scan | Chunk | ScanEnd
 
@@ -143,7 +143,7 @@ class Assembler:
         if scan is None or chunk is None or spectra.scan_id != scan.id:
             self._orphan(spectra, received_s)
             return []
-        bit = self._check(scan, chunk.signals, spectra)
+        bit = self._check(scan, chunk, spectra)
         in_order = spectra.sequence >= self._sequence.next
         if not self._count(spectra):
             return []
@@ -196,11 +196,11 @@ class Assembler:
             self.counters.unpaired += int(np.count_nonzero(~(chunk.low_seen & chunk.core_seen)))
         return [chunk]
 
-    def _check(self, scan: Scan, signals: dict[str, tuple[Signal, int]], spectra: Spectra) -> int:
-        if spectra.signal not in signals:
+    def _check(self, scan: Scan, chunk: OpenChunk, spectra: Spectra) -> int:
+        if spectra.signal not in chunk.signals:
             names = [s.name for s in scan.signals]
             raise WireError(f"signal {spectra.signal!r} was not announced; the scan has {names}")
-        signal, bit = signals[spectra.signal]
+        signal, bit = chunk.signals[spectra.signal]
         counts = spectra.counts
         if counts.shape[1] != signal.axis.size or counts.dtype.str[1:] != signal.dtype:
             raise WireError(
@@ -214,8 +214,9 @@ class Assembler:
             first, last = int(pixels.min()), int(pixels.max())
             if len(np.unique(pixels)) != len(pixels):
                 raise WireError("a pixel comes twice within one message")
-        if first < 0 or last >= scan.pixels:
-            raise WireError(f"pixels {first} to {last} in a scan of {scan.pixels} pixels")
+        there_are = len(chunk.seen)
+        if first < 0 or last >= there_are:
+            raise WireError(f"pixels {first} to {last} in a scan of {there_are} pixels")
         return bit
 
     def _count(self, spectra: Spectra) -> bool:
