@@ -316,7 +316,7 @@ class OnlineKMeans:
         self._strange = 0
         growth = self.settings.growth
         if self._reservoir.offered < self.settings.reservoir_pixels:
-            growth /= 2  # a small scan has time, and each of its phases may be news
+            growth /= 4  # a small scan has time, and each of its phases may be news
         self._next_refit = self._absorbed + max(int(self._absorbed * growth), 16)
         self._comparison.measure_noise(self._reservoir.rows)
         values, variance = self.features(self._reservoir.rows)

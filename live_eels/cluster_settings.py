@@ -37,7 +37,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     reservoir_pixels
         Pixels that are kept for refits.
     growth
-        Refit when the pixels have grown by this factor less one; twice as often until
+        Refit when the pixels have grown by this factor less one; four times as often until
         the reservoir is full.
     neighbour_coupling
         How strongly neighbours must agree in the k-means map of a refinement (live maps take
