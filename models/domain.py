@@ -9,6 +9,10 @@ Range = tuple[float, float]
 RATIO = {"Mn2+": 4.2, "Mn3+": 2.5, "Mn4+": 2.0, "Fe2+": 3.7, "Fe3+": 4.2}
 """Typical area of L3 over area of L2 in measured spectra."""
 
+HOLES = {"Mn2+": 5.0, "Mn3+": 6.0, "Mn4+": 7.0, "Fe2+": 4.0, "Fe3+": 5.0}
+"""Empty 3d states of an atom, to which the area of its white lines is proportional (Pearson, Ahn
+and Fultz 1993): what turns parts of a spectrum into fractions of atoms."""
+
 
 class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Ranges from which each spectrum draws; log-uniform where a range says so.
@@ -60,6 +64,8 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Chance of no noise at all.
     mixed
         Chance that a spectrum is a mixture of two or three states of one element.
+    per_atom
+        Fractions are of atoms, as white lines of known `HOLES` are; else of spectra of like height.
     none
         Chance that it is no Mn or Fe edge at all.
     measurements
@@ -92,5 +98,6 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dose: Range = (4.0, 2000.0)
     noiseless: float = 0.15
     mixed: float = 0.45
+    per_atom: bool = True
     none: float = 0.18
     measurements: int = 3

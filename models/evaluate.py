@@ -113,6 +113,7 @@ def evaluate(
     seed: int = 0,
     update_card: bool = False,
     quick: bool = False,
+    studies: Path | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model; what ``live-eels evaluate`` calls.
 
@@ -128,6 +129,9 @@ def evaluate(
         Write the figures of the simulated tests into the model's card.
     quick
         A sixth of the simulated spectra.
+    studies
+        Folder in which the studies (structures of networks, training shifted) are done again,
+        or go on; the report shows these instead of the shipped ones.
     """
     classifier = find(model)
     if spectra is not None:
@@ -141,13 +145,24 @@ def evaluate(
         result = simulated_tests(classifier, 400 if quick else 2400, seed)
         if update_card:
             _update_card(model, result)
+        if studies is not None:
+            _study(studies, quick)
     if json_file is not None:
         json_file.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", "utf-8")
     if report is not None:
         from live_eels.models.report import write_report
 
-        write_report(classifier.card, result, report)
+        write_report(classifier.card, result, report, studies)
     return result
+
+
+def _study(folder: Path, quick: bool) -> None:
+    """Do both studies, or what is missing of them; this takes half an hour, not `quick`."""
+    from live_eels.models import search, shift_study, studies
+
+    folder.mkdir(parents=True, exist_ok=True)
+    search.search(800 if quick else 8000, out=folder / studies.STRUCTURES)
+    shift_study.shift_study(500 if quick else 5000, out=folder / studies.SHIFTS)
 
 
 def _update_card(model: str | None, result: dict[str, Any]) -> None:

@@ -8,6 +8,8 @@ that have it, ``fraction (n, class)``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,10 @@ from onnx import TensorProto, helper, numpy_helper
 OPSET = 17
 IR_VERSION = 8
 SMALLEST = 1e-12
+ROUGH_FROM = 40
+"""Cosines of a window from this one on are noise more than line shape."""
+SMOOTHEST = 1e-3
+"""Below this a window counts as free of noise."""
 
 
 class Graph:
@@ -96,12 +102,62 @@ def prepared(graph: Graph, points: int) -> str:
     return graph.node("Div", flat, graph.node("Max", norm, graph.constant(np.array([SMALLEST]))))
 
 
+@cache
+def ripples(points: int) -> NDArray[np.float64]:
+    """Cosines faster than any line's shape (periods below 1.3 eV), ``(point, cosine)``."""
+    k = np.arange(ROUGH_FROM, points)
+    wave = np.cos(np.pi / points * (np.arange(points)[:, None] + 0.5) * k)
+    return np.asarray(wave * np.sqrt(2.0 / points))
+
+
+def roughness(x: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Log of the part of each prepared window that is ripples, ``(n,)``: how noisy it is."""
+    rough = np.linalg.norm(x @ ripples(x.shape[1]), axis=1)
+    return np.asarray(np.log(np.maximum(rough, SMOOTHEST)))
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """Temperature of the softmax as a function of roughness: straight lines between knots.
+
+    ``rough`` ascends; ``log_temperature`` belongs to it, and is held beyond both ends.
+    """
+
+    rough: tuple[float, ...] = (-3.0, -1.0)
+    log_temperature: tuple[float, ...] = (0.0, 0.0)
+
+    def __call__(self, x: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Temperature for each prepared window, ``(n, 1)``."""
+        return np.exp(np.interp(roughness(x), self.rough, self.log_temperature))[:, None]
+
+    def write(self, graph: Graph, x: str, points: int) -> str:
+        """Add it to a graph; the name of the temperature of prepared windows ``x``."""
+        knots = np.array(self.rough)
+        smoothest, low, high = (
+            graph.constant(np.array(v)) for v in (SMOOTHEST, knots[0], knots[-1])
+        )
+        rough = graph.node("MatMul", x, graph.constant(ripples(points)))
+        rough = graph.node("ReduceL2", rough, axes=[1], keepdims=1)
+        rough = graph.node(
+            "Clip", graph.node("Log", graph.node("Max", rough, smoothest)), low, high
+        )
+        # A straight line between knots is a sum of bends, one at each knot but the last.
+        over = graph.affine(rough, np.ones((len(knots) - 1, 1)), -knots[:-1])
+        slope = np.diff(self.log_temperature) / np.diff(knots)
+        bends = np.diff(slope, prepend=0.0)[None]
+        start = np.array(self.log_temperature[:1])
+        return graph.node("Exp", graph.affine(graph.node("Relu", over), bends, start))
+
+
 def decided(
-    graph: Graph, logits: str, table: NDArray[np.floating[Any]], temperature: float
+    graph: Graph, x: str, points: int, logits: str, table: NDArray[np.floating[Any]], heat: Heat
 ) -> None:
-    """Add ``probability`` and the energy ``score`` (minus log-sum-exp of the allowed logits)."""
+    """Add ``probability`` and the energy ``score`` (minus log-sum-exp of the allowed logits).
+
+    ``x``: the prepared windows of ``points``, whose roughness sets the temperature.
+    """
     allowed = graph.node("Add", logits, graph.node("MatMul", "element", graph.constant(table)))
-    cooled = graph.node("Mul", allowed, graph.constant(np.array([1.0 / temperature])))
+    cooled = graph.node("Div", allowed, heat.write(graph, x, points))
     graph.node("Softmax", cooled, name="probability", axis=-1)
     energy = graph.node("ReduceLogSumExp", allowed, axes=[1], keepdims=0)
     graph.node("Neg", energy, name="score")

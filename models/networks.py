@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import torch
 from live_eels.models.graph import Graph
+from live_eels.models.lines import VALENCE
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import nn
@@ -90,6 +91,8 @@ def train_network(
     batch: int = 512,
     rate: float = 2e-3,
     weight_decay: float = 1e-4,
+    mixture_weight: float = 1.0,
+    valence_weight: float = 0.0,
 ) -> None:
     """Train in place with AdamW and a one-cycle rate; seeded, on one core.
 
@@ -100,12 +103,18 @@ def train_network(
     x, fraction, mask
         Prepared windows ``(n, point)``, share of each class ``(n, class)``, and what is added
         to each class's logit ``(n, class)``.
+    mixture_weight
+        How much more a mixture counts than a pure state where fractions are learned.
+    valence_weight
+        Of the squared error of the mean valence beside the cross-entropy of the fractions.
     """
     torch.manual_seed(seed)
     order = torch.Generator().manual_seed(seed)
     inputs, shares, masks = (torch.as_tensor(a, dtype=torch.float32) for a in (x, fraction, mask))
     first, second = shares.topk(2, dim=1).values.T
     labels, lead = shares.argmax(dim=1), first - second  # an even mixture has no right label
+    weight = torch.where(second > 0, mixture_weight, 1.0)
+    weight /= weight.mean()
     optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=weight_decay)
     steps = epochs * (-(-len(inputs) // batch))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
@@ -117,13 +126,30 @@ def train_network(
             label, share = network(inputs[rows])
             label, share = label + masks[rows], share + masks[rows]
             loss = nn.functional.cross_entropy(label, labels[rows], reduction="none")
-            loss = (loss * lead[rows]).mean() + nn.functional.cross_entropy(share, shares[rows])
+            if mixture_weight == 1.0 and valence_weight == 0.0:
+                loss = (loss * lead[rows]).mean() + nn.functional.cross_entropy(share, shares[rows])
+            else:
+                error = fraction_loss(share, shares[rows], valence_weight)
+                loss = (loss * lead[rows] + weight[rows] * error).mean()
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             schedule.step()
     network.eval()
     torch.set_num_threads(threads)
+
+
+def fraction_loss(share: torch.Tensor, true: torch.Tensor, valence_weight: float) -> torch.Tensor:
+    """Cross-entropy of fractions and squared error of the mean valence, ``(n,)``.
+
+    The valence counts by the part that has an edge: a spectrum of none has no valence.
+    """
+    valence = torch.tensor([v or 0.0 for v in VALENCE])
+    has = torch.tensor([v is not None for v in VALENCE]).float()
+    found = share.softmax(dim=1)
+    error = (found @ valence) / (found @ has + 1e-6) - true @ valence
+    entropy = nn.functional.cross_entropy(share, true, reduction="none")
+    return entropy + valence_weight * (true @ has) * error**2
 
 
 def logits(network: Network, x: NDArray[np.floating[Any]]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -180,6 +206,7 @@ def read_network(network: Network, model: bytes) -> None:
         for name in node.input[1:]
     ]
     wanted = [tuple(p.shape) for p in network.parameters()]
+    found = found[: len(wanted)]  # the temperature's come after the network's
     if [array.shape for array in found] != wanted:
         raise ModelError("the model is not of the structure that its recipe says")
     with torch.no_grad():

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from live_eels.models.domain import Domain, Range
+from live_eels.models.domain import HOLES, Domain, Range
 from live_eels.models.lines import CLASSES, F8, FIRST_EV, GRID_EV, L3_EV, POINTS, STEP_EV, LineSet
 from numpy.typing import NDArray
 
@@ -118,7 +118,7 @@ def _lines(lines: LineSet, fraction: F8, rng: np.random.Generator, domain: Domai
 
 
 def _one_state(lines: LineSet, state: int, n: int, rng: np.random.Generator, domain: Domain) -> F8:
-    """``n`` spectra of one pure state, area of the white lines about 1, ``(n, point)``."""
+    """``n`` spectra of one pure state, white lines as strong as its holes, ``(n, point)``."""
     chance = _even(lines.family[lines.ion == state])
     mine = np.flatnonzero(lines.ion == state)
     first, second = rng.choice(mine, n, p=chance), rng.choice(mine, n, p=chance)
@@ -133,7 +133,12 @@ def _one_state(lines: LineSet, state: int, n: int, rng: np.random.Generator, dom
     l3, l2 = _tilted(l3, domain.tilt_per_ev, rng), _tilted(l2, domain.tilt_per_ev, rng)
     l2 = _smoothed_l2(l2, domain.smooth_l2, rng)
     wanted = domain.ratio[CLASSES[state]] * np.exp(rng.normal(0, domain.ratio_spread, n))
-    l2 *= (l3.sum(axis=1) / l2.sum(axis=1) / wanted)[:, None]
+    if domain.per_atom:
+        area = HOLES[CLASSES[state]] / STEP_EV
+        l3 *= (area * wanted / (1 + wanted) / l3.sum(axis=1))[:, None]
+        l2 *= (area / (1 + wanted) / l2.sum(axis=1))[:, None]
+    else:
+        l2 *= (l3.sum(axis=1) / l2.sum(axis=1) / wanted)[:, None]
     extra = domain.mn4_l2_width_ev if CLASSES[state] == "Mn4+" else domain.l2_width_ev
     solid = _uniform(rng, domain.solid_width_ev, n)
     had = lines.half_ev[first]

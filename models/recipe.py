@@ -30,6 +30,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Few of them leave out noise and what only one family of line shapes has.
     spectra, epochs, seed
         Size of the training set, passes over it (networks), seed of everything.
+    mixture_weight, valence_weight
+        How much more mixtures count than pure states, and errors of the mean valence beside those
+        of fractions, where a network learns fractions.
     held_out
         Families of line shapes that the calibrating twin does not see.
     false_rejection
@@ -48,6 +51,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     strides: tuple[int, ...] = (2, 2, 2)
     cost: float = 10.0
     components: int = 32
+    mixture_weight: float = 3.0
+    valence_weight: float = 2.0
     held_out: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = (
         "crystal_field/slater 0.8",
         "ligand_field/covalent",

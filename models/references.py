@@ -13,7 +13,7 @@ from live_eels.models import shipped
 from live_eels.models import train as training
 from live_eels.models.calibration import Trained
 from live_eels.models.dataset import PENALTY, Dataset, preparation, simulate
-from live_eels.models.graph import prepare
+from live_eels.models.graph import Heat, prepare
 from live_eels.models.lines import CLASSES, shipped_lines
 from live_eels.models.recipe import Recipe, read_recipe
 from live_eels.models.spectra_files import Labelled, read_folder
@@ -68,7 +68,7 @@ def train_with_references(
     say(f"cross-validation: {before} of {len(spectra)} right without, {after} with; they {verdict}")
     final = _tuned(base.network, spectra, data, wanted.seed) if after > before else base
     own = msgspec.structs.replace(wanted, name=f"{wanted.name}-own")
-    heat = float(card.figures["calibration"]["temperature"])
+    heat = Heat(**{name: tuple(v) for name, v in card.figures["calibration"].items()})
     path = training.save(own, content, final, data, (heat, card.rejection, {}), out)
     return training.write_card(
         msgspec.structs.replace(read_card(path), figures={"references": figures}), path

@@ -18,19 +18,25 @@ CURVES = {
 }
 
 
-def write_report(card: Card, result: dict[str, Any], path: Path) -> None:
-    """Write ``path`` (Markdown) and, where matplotlib is installed, its plots as PNG."""
+def write_report(
+    card: Card, result: dict[str, Any], path: Path, own_studies: Path | None = None
+) -> None:
+    """Write ``path`` (Markdown) and, where matplotlib is installed, its plots as PNG.
+
+    ``own_studies``: the folder of studies to show, the shipped one where None.
+    """
+    shown = own_studies or studies.FOLDER
     lines = [
         f"# {card.title}",
         "",
         f"Model `{card.name}` ({card.family}, {card.parameters} numbers).",
     ]
-    lines += _spectra(result) if "files" in result else _simulated(card, result, path)
+    lines += _spectra(result) if "files" in result else _simulated(card, result, path, shown)
     lines += ["", "## Limits", "", *[f"- {limit}" for limit in card.limits], ""]
     path.write_text("\n".join(lines), "utf-8")
 
 
-def _simulated(card: Card, result: dict[str, Any], path: Path) -> list[str]:
+def _simulated(card: Card, result: dict[str, Any], path: Path, shown: Path) -> list[str]:
     lines = ["", "| figure | value |", "|---|---|"]
     lines += [f"| {k.replace('_', ' ')} | {v:g} |" for k, v in result["summary"].items()]
     for part, figures in card.figures.items():
@@ -43,14 +49,14 @@ def _simulated(card: Card, result: dict[str, Any], path: Path) -> list[str]:
     plot = path.with_suffix(".png")
     if _drawn(result, plot):
         lines += ["", "## Curves", "", f"![Curves]({plot.name})"]
-    return lines + _studies(path)
+    return lines + _studies(path, shown)
 
 
-def _studies(path: Path) -> list[str]:
-    """What ships of the studies: machines against networks, structures, shifts."""
+def _studies(path: Path, folder: Path) -> list[str]:
+    """Machines against networks, and the studies in ``folder``: structures, shifts."""
     lines = ["", "## Support vector machines against networks", ""]
     lines += studies.machines_against_networks(studies.cards())
-    rows, curves = studies.stored(studies.STRUCTURES), studies.stored(studies.SHIFTS)
+    rows, curves = (studies.stored(folder / name) for name in (studies.STRUCTURES, studies.SHIFTS))
     if rows:
         lines += ["", "## Structures of networks, asked about line shapes not seen", ""]
         lines += [*studies.structures_in_words(rows), ""]

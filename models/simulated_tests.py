@@ -68,7 +68,7 @@ def simulated_tests(classifier: Classifier, count: int = 4000, seed: int = 0) ->
     }
     rejection = _rejection_curve(classifier, data)
     mixtures = _mixtures(classifier, count, start + 1)
-    wide = _draw(count, start + 2, wide=True)
+    wide = _draw(8 * count, start + 2, wide=True)  # few are labelled with 90 % confidence
     given, probability = _labels(classifier, wide)
     reliability = _reliability(given, probability, wide.label)
     summary["accuracy_whole_domain"] = float((given == wide.label)[wide.label < NONE].mean())

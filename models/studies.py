@@ -1,8 +1,8 @@
 """Studies that ship with the models, and what they say: structures, shifts, SVM against networks.
 
-`live-eels models structures` and `live-eels models shifts` make the two files in ``studies/``
-again; every evaluation report shows them. Nothing is computed here but the words, and these come
-from the numbers.
+`live-eels evaluate --studies DIR` makes the two files of ``studies/`` again (`live-eels models
+structures` or `shifts` one of them); every evaluation report shows them. Nothing is computed
+here but the words, and these come from the numbers.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from live_eels.models import shipped
 from live_eels.model_card import Card, read_card
 
 FOLDER = Path(__file__).parent / "studies"
-STRUCTURES = FOLDER / "structures.json"
-SHIFTS = FOLDER / "shifts.json"
+STRUCTURES, SHIFTS = "structures.json", "shifts.json"
 ASKED = 3400
 """Spectra with an edge in the held-out tests of the cards and of the search, about."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from live_eels.models.calibration import Trained, calibrate, held_out
 from live_eels.models.class_means import class_means
 from live_eels.models.dataset import ELEMENTS, PENALTY, WINDOW, Dataset, joined, simulate
-from live_eels.models.graph import OPSET, Graph, decided, prepare, prepared
+from live_eels.models.graph import OPSET, Graph, Heat, decided, prepare, prepared
 from live_eels.models.lines import CLASSES, ELEMENT, VALENCE, shipped_lines
 from live_eels.models.recipe import Recipe, read_recipe
 from numpy.typing import NDArray
@@ -59,7 +60,11 @@ def fit(recipe: Recipe, data: Dataset) -> Trained:
 
     network = build(recipe, x)
     mask = data.element @ PENALTY
-    networks.train_network(network, x, data.fraction, mask, epochs=recipe.epochs, seed=recipe.seed)
+    networks.train_network(
+        network, x, data.fraction, mask,
+        epochs=recipe.epochs, seed=recipe.seed,
+        mixture_weight=recipe.mixture_weight, valence_weight=recipe.valence_weight,
+    )  # fmt: skip
     return trained_network(network)
 
 
@@ -126,15 +131,16 @@ def save(
     content: bytes,
     trained: Trained,
     data: Dataset,
-    calibration: tuple[float, Rejection, dict[str, Any]],
+    calibration: tuple[Heat, Rejection, dict[str, Any]],
     out: Path,
 ) -> Path:
     """Write model and card; more figures come later, from `evaluate`."""
     heat, rule, figures = calibration
     graph = Graph()
-    logits, shares = trained.write(graph, prepared(graph, WINDOW.points))
+    x = prepared(graph, WINDOW.points)
+    logits, shares = trained.write(graph, x)
     outputs = {"probability": len(CLASSES), "score": 0}
-    decided(graph, logits, PENALTY, heat)
+    decided(graph, x, WINDOW.points, logits, PENALTY, heat)
     if shares:
         outputs["fraction"] = len(CLASSES)
         barred = graph.node("MatMul", "element", graph.constant(PENALTY))
@@ -162,7 +168,7 @@ def save(
         ),
         limits=LIMITS,
         means=class_means(data),
-        figures={"held_out": figures, "calibration": {"temperature": round(heat, 4)}},
+        figures={"held_out": figures, "calibration": asdict(heat)},
     )
     model = graph.encode(
         WINDOW.points, len(ELEMENTS), outputs, {"preparation": card.preparation, "name": card.name}

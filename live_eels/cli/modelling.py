@@ -144,7 +144,10 @@ def train(recipe: str, out: Path, references: Path | None, keep: Path | None) ->
     "--thickness", type=click.FloatRange(0, 5), default=0.0, help="Scatter again: t/lambda."
 )
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--quick", is_flag=True, help="A sixth of the simulated spectra.")
+@click.option("--quick", is_flag=True, help="A sixth of the simulated spectra (studies: a tenth).")
+@click.option(
+    "--studies", type=_folder, help="Do the studies again in this folder (structures, shifts)."
+)
 @click.option("--update-card", is_flag=True, help="Write the simulated figures into the card.")
 def evaluate(model: str | None, **options: Any) -> None:
     """Test MODEL (the default one if not given) on your spectra, or on simulated ones."""

@@ -13,7 +13,7 @@ from live_eels.models import svm
 from live_eels.models.calibration import softmax
 from live_eels.models.dataset import PENALTY, WINDOW, simulate
 from live_eels.models.domain import Domain
-from live_eels.models.graph import Graph, decided, prepare, prepared
+from live_eels.models.graph import Graph, Heat, decided, prepare, prepared
 from live_eels.models.lines import CLASSES, shipped_lines
 
 BATCH = 1024
@@ -36,8 +36,9 @@ def compare(spectra: int = 3000) -> dict[str, float]:
     theirs = softmax(machine.margins(x))
 
     graph = Graph()
-    margins = svm.write_machine(graph, prepared(graph, WINDOW.points), machine)
-    decided(graph, margins, np.zeros_like(PENALTY), 1.0)
+    seen_by = prepared(graph, WINDOW.points)
+    margins = svm.write_machine(graph, seen_by, machine)
+    decided(graph, seen_by, WINDOW.points, margins, np.zeros_like(PENALTY), Heat())
     ours = session(graph.encode(WINDOW.points, 2, {"probability": len(CLASSES), "score": 0}, {}))
     feed = {"window": data.window, "element": data.element}
     (found,) = ours.run(["probability"], feed)

@@ -162,6 +162,31 @@ def test_simulated_tests_fill_the_report(tmp_path):
         assert (tmp_path / plot).stat().st_size > 20_000
 
 
+def test_studies_are_done_again_and_shown(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    from live_eels.models import search, shift_study, simulated_tests, studies
+
+    from live_eels.cli import cli
+
+    monkeypatch.setattr(search, "DENSE", ((8,),))
+    monkeypatch.setattr(search, "CONVOLUTIONAL", ())
+    monkeypatch.setattr(search, "EPOCHS", (1, 2))
+    monkeypatch.setattr(shift_study, "TRAINED", {})
+    monkeypatch.setattr(shift_study, "SHIFTS_EV", (0, 1))
+    small = {"model": "m", "summary": {}, "confusion": {"Mn2+": {"Mn2+": 1}}, "mixtures": {}}
+    monkeypatch.setattr(simulated_tests, "simulated_tests", lambda *_: small)
+    monkeypatch.setattr("live_eels.models.report._drawn", lambda *_: False)
+    report, own = tmp_path / "r.md", tmp_path / "own"
+    options = ["evaluate", "--quick", "--studies", str(own), "--report", str(report)]
+    done = CliRunner().invoke(cli, options)
+    assert done.exit_code == 0, (done.output, done.exception)
+    rows = studies.stored(own / studies.STRUCTURES)
+    assert [row["structure"] for row in rows] == ["8", "8"]
+    assert set(studies.stored(own / studies.SHIFTS)) == {shift_study.ALIGNED}
+    assert "| dense | 8 | 2 |" in report.read_text()
+    assert "256-128" not in report.read_text()
+
+
 def test_command_line(folder):
     from live_eels.cli import cli
 

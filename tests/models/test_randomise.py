@@ -2,9 +2,9 @@ import msgspec
 import numpy as np
 import pytest
 from live_eels.models.dataset import simulate
-from live_eels.models.domain import Domain
+from live_eels.models.domain import HOLES, Domain
 from live_eels.models.lines import CLASSES, GRID_EV, shipped_lines
-from live_eels.models.randomise import draw
+from live_eels.models.randomise import _one_state, draw
 from live_eels.models.simulated_tests import LABORATORY
 
 
@@ -50,6 +50,14 @@ def test_edge_is_found_whatever_the_shift(lines):
     assert (found == (data.label >= 3)).mean() > 0.995
     assert data.shift_ev.min() < -8
     assert data.shift_ev.max() > 8
+
+
+def test_fractions_are_of_atoms(lines):
+    """An atom's white lines are as strong as its d shell has holes."""
+    domain = Domain(step=(0, 0), satellite=(0, 0))
+    area = [_one_state(lines, i, 64, _rng(), domain).sum(axis=1) * 0.1 for i in range(5)]
+    for name, found in zip(CLASSES[:-1], area, strict=True):
+        np.testing.assert_allclose(found, HOLES[name], rtol=0.02)
 
 
 def test_dose_is_what_it_says(lines):

@@ -44,11 +44,11 @@ def test_finding_the_edge_makes_shifts_harmless(monkeypatch, tmp_path):
 def test_shipped_studies_are_whole():
     from live_eels.models import search, shift_study
 
-    rows = studies.stored(studies.STRUCTURES)
+    rows = studies.stored(studies.FOLDER / studies.STRUCTURES)
     wanted = {search.described(recipe) for recipe in search.structures(1)}
     for epochs in search.EPOCHS:
         assert {row["structure"] for row in rows if row["epochs"] == epochs} == wanted
-    curves = studies.stored(studies.SHIFTS)
+    curves = studies.stored(studies.FOLDER / studies.SHIFTS)
     assert set(curves) == {*shift_study.TRAINED, shift_study.ALIGNED}
     assert all(len(curve) == 27 for curve in curves.values())
 
