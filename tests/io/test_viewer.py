@@ -191,7 +191,8 @@ def test_frames_bring_everything_once_then_changed_rows_only():
             assert header["scan"]["shape"] == [40, 8]
             assert set(header["maps"]) == set(engine.truth)
             assert header["specs"]["label"]["classes"][1] == "Mn3+"
-            assert set(header["curves"]) == {"cluster means", "factors", "references"}
+            curves = {"cluster means", "factors", "references", "Mn class means"}
+            assert set(header["curves"]) == curves
             engine.advance(20)
             header, arrays = await visitor.frame_of(2)
             assert "scan" not in header
