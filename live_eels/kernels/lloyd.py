@@ -170,7 +170,7 @@ def one_by_one(values: Values, variance: Values, k: int) -> Clusters:
     for number in range(1, k):
         best, chosen = np.inf, label
         for old in range(number):
-            parts = next(halves(values, variance, label == old, 1), None)
+            parts = next(halves(values, variance, label == old, 1, most=1), None)
             if parts is None:
                 continue
             trial = label.copy()
@@ -184,9 +184,13 @@ def one_by_one(values: Values, variance: Values, k: int) -> Clusters:
 
 
 def halves(
-    values: Values, variance: Values, mine: NDArray[np.bool_], least: int
+    values: Values,
+    variance: Values,
+    mine: NDArray[np.bool_],
+    least: int,
+    most: int = 2 * AXES + 1,
 ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Ways to cut one cluster in two, parts of at least ``least`` rows, each settled.
+    """At most ``most`` ways to cut one cluster in two, parts of ``least`` rows, each settled.
 
     Across each of its longest axes, in the middle of the rows and in the middle of their
     range (where a small part lies at one end), and with the rows furthest out as one part.
@@ -201,7 +205,7 @@ def halves(
     _, axes = np.linalg.eigh((centred * weight[:, None]).T @ centred)
     along = centred @ axes[:, : -AXES - 1 : -1]
     outside = np.einsum("ij,ij->i", centred, centred) * weight
-    for found in cuts(own, noise, along, outside, least):
+    for found in cuts(own, noise, along, outside, least, most):
         parts = (np.zeros_like(mine), np.zeros_like(mine))
         parts[0][index[found]], parts[1][index[~found]] = True, True
         yield parts
@@ -214,6 +218,7 @@ def cuts(
     along: NDArray[np.float64],
     outside: NDArray[np.float64],
     least: int,
+    most: int,
 ) -> NDArray[np.bool_]:
     """The ways of ``halves``, each once, bool ``(way, row)``: whether it goes with the first row.
 
@@ -226,6 +231,8 @@ def cuts(
     centres, mass = np.empty((2, values.shape[1]), np.float32), np.empty(2)
     found, ways = np.empty((2 * axes + 1, n), np.bool_), 0
     for way in range(2 * axes + 1):
+        if ways == most:
+            break
         middle = 0.0
         if axes <= way < 2 * axes:
             ends = np.partition(along[:, way - axes], np.array([few - 1, n - few]))
