@@ -26,7 +26,7 @@ from msgspec import Meta
 
 from live_eels.assemble import AssembleSettings
 from live_eels.cluster_settings import ClusterSettings
-from live_eels.decompose import DecomposeSettings
+from live_eels.decompose_settings import DecomposeSettings
 from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.sources.dectris import DectrisSettings
 from live_eels.sources.karabo import KaraboSettings

@@ -24,15 +24,15 @@ depends on the order of the pixels alone, to the last bit.
 from __future__ import annotations
 
 import copy
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from msgspec import Meta
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from threadpoolctl import ThreadpoolController
 
+from live_eels.decompose_settings import DecomposeSettings
 from live_eels.kernels.blas import add_products
 from live_eels.kernels.eigen import leading
 from live_eels.kernels.pca import project, rebuild, row_totals, scale_rows
@@ -53,40 +53,6 @@ it: Poisson weights grow without bound where (almost) nothing was counted."""
 _BLAS = ThreadpoolController()
 """Sums run in one BLAS thread: the same to the last bit on any number of cores, and the other
 cores are free for the other threads of the engine (waiting BLAS threads spin)."""
-
-
-class DecomposeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Settings of the decomposition.
-
-    Attributes
-    ----------
-    components
-        Number of components shown and clustered; None lets the noise floor choose.
-    width
-        Columns of loadings that are kept: the components and some spare ones, so that
-        earlier pixels can follow when the basis turns.
-    weighting
-        ``poisson`` (Keenan & Kotula), or ``none`` for equal weights.
-    block_pixels
-        Pixels that are learned with one matrix product.
-    full_pixels
-        All pixels are learned up to here ...
-    later_share
-        ... and this share of the later ones, chosen at random, with the weight of all.
-    growth
-        The basis is refreshed each time the pixels have grown by this factor less one ...
-    update_pixels
-        ... and at the latest after so many.
-    """
-
-    components: Annotated[int, Meta(ge=1, le=64)] | None = None
-    width: Annotated[int, Meta(ge=2, le=128)] = 16
-    weighting: Literal["poisson", "none"] = "poisson"
-    block_pixels: Annotated[int, Meta(ge=16, le=4096)] = 256
-    full_pixels: Annotated[int, Meta(ge=0)] = 16384
-    later_share: Annotated[float, Meta(gt=0, le=1)] = 0.25
-    growth: Annotated[float, Meta(gt=0, le=4)] = 0.25
-    update_pixels: Annotated[int, Meta(ge=256)] = 32768
 
 
 class Rebuilt(NamedTuple):

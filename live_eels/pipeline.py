@@ -26,7 +26,8 @@ from live_eels.analyses import references
 from live_eels.classify import Classifier, Source
 from live_eels.cluster import OnlineKMeans
 from live_eels.cluster_settings import ClusterSettings
-from live_eels.decompose import DecomposeSettings, StreamingPCA
+from live_eels.decompose import StreamingPCA
+from live_eels.decompose_settings import DecomposeSettings
 from live_eels.following import EveryPixel
 from live_eels.kernels.align import variance_kept
 from live_eels.kernels.pca import row_totals
@@ -220,9 +221,10 @@ class Pipeline:
         return [*shown, *self.extra.specs, *self._held.values()]
 
     def curves(self) -> dict[str, Curve]:
-        """Factors, cluster means and reference spectra on the analysis window."""
+        """Factors, cluster means, reference spectra, and what the model saw as typical."""
         learnt = curves(self.known, self.axis.cropped(self.window))
-        return self._references | learnt | self._held_curves
+        typical = self.labeller.curves if self.labeller else {}
+        return self._references | learnt | self._held_curves | typical
 
     # What happens to a chunk
 

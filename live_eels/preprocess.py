@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from live_eels import edges, placement
 from live_eels.kernels import background as bg
-from live_eels.kernels import deconvolve, neighbours, prepare, spikes
+from live_eels.kernels import deconvolve, neighbours, prepare, rarity, spikes
 from live_eels.kernels.align import variance_kept
 from live_eels.kernels.bad_channels import find_bad_channels
 from live_eels.kernels.correct import Correction
@@ -89,7 +89,7 @@ class Preprocessor:
         self._fit = self._make_fit()
         self._core = self._correction(core)
         self._low = self._correction(low) if low is not None else None
-        self._rare = spikes.threshold(settings.spikes_sigma)
+        self._rare = rarity.threshold(settings.spikes_sigma)
         self._zlp = placement.zlp_source(settings.align, core, low)
         self.low_axis = low.axis if low is not None else None
         if self._zlp == "core":

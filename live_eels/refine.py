@@ -22,7 +22,8 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from live_eels.cluster import OnlineKMeans
 from live_eels.cluster_settings import ClusterSettings
-from live_eels.decompose import DecomposeSettings, StreamingPCA
+from live_eels.decompose import StreamingPCA
+from live_eels.decompose_settings import DecomposeSettings
 from live_eels.io.recording import Recording
 from live_eels.preprocess import Preprocessor
 from live_eels.preprocess_settings import PreprocessSettings

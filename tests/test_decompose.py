@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from learner_checks import CHECKS, Candidate, learned, remembered
-from live_eels.decompose import DecomposeSettings, StreamingPCA
+from live_eels.decompose import StreamingPCA
+from live_eels.decompose_settings import DecomposeSettings
 from spectrum_images import angle_deg, keenan_kotula, phantom
 
 SMALL = DecomposeSettings(

@@ -12,7 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from live_eels.cli.files import process
 from live_eels.cluster_settings import ClusterSettings
-from live_eels.decompose import DecomposeSettings
+from live_eels.decompose_settings import DecomposeSettings
 from live_eels.io.recorder import Recorder
 from live_eels.io.recording import Recording
 from live_eels.preprocess_settings import PreprocessSettings

@@ -2,7 +2,7 @@ import numpy as np
 
 from conftest import two_phase_scan
 from live_eels.cluster_settings import ClusterSettings
-from live_eels.decompose import DecomposeSettings
+from live_eels.decompose_settings import DecomposeSettings
 from live_eels.pipeline import Pipeline
 from live_eels.preprocess import Preprocessor
 from live_eels.preprocess_settings import PreprocessSettings

@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from live_eels.app.beside import Beside
-from live_eels.app.pipelines import curves_of
 from live_eels.app.queues import Closed, Edge
 from live_eels.app.receive import Item
 from live_eels.app.record import finish_recording
@@ -375,7 +374,7 @@ class AnalyseThread:
             for part in pipeline.refreshed():
                 board.announce(pipeline.specs)  # it may have found one more component
                 board.update(part)
-        snapshot = board.snapshot(curves_of(pipeline), pipeline.scree, pipeline.components)
+        snapshot = board.snapshot(pipeline.curves(), pipeline.scree, pipeline.components)
         session.snapshot = replace(snapshot)
         if self._publisher is not None:
             self._publisher.snapshot(snapshot)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from live_eels.app.beside import Beside
-from live_eels.app.pipelines import ModelFinder, curves_of, make_pipeline, one_blas_thread
+from live_eels.app.pipelines import ModelFinder, make_pipeline, one_blas_thread
 from live_eels.app.session import Session
 from live_eels.config import Config
 from live_eels.io.recorder import Recorder
@@ -90,7 +90,7 @@ def _process(
         progress("label", done, total)
     session.settled, session.finished, session.ended_s = done, True, time.monotonic()
     session.end = ScanEnd(scan.id, "complete" if done == scan.pixels else "aborted", done)
-    session.snapshot = board.snapshot(curves_of(pipeline), pipeline.scree, pipeline.components)
+    session.snapshot = board.snapshot(pipeline.curves(), pipeline.scree, pipeline.components)
     session.problems += [e for e in pipeline.extra.errors if e not in session.problems]
     if recorder is not None:
         counters = {"visits": done, "spikes": pipeline.spikes.listed.tolist()}

@@ -27,7 +27,6 @@ from live_eels.pipeline import Pipeline
 from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.spectra import (
     Chunk,
-    Curve,
     EnergyAxis,
     NavigationAxis,
     Scan,
@@ -225,8 +224,3 @@ def warm_up(config: Config, models: ModelFinder, beside: Beside | None = None) -
         for _ in pipeline.settle(lambda size, once=once: once):  # type: ignore[misc]
             pass
         list(pipeline.refreshed())
-
-
-def curves_of(pipeline: Pipeline) -> dict[str, Curve]:
-    """All curves to draw: the pipeline's, and what its model saw as typical."""
-    return pipeline.curves() | (pipeline.labeller.curves if pipeline.labeller else {})

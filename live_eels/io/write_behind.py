@@ -8,6 +8,7 @@ serves again, which is cheaper than new memory for each spectrum (6.4 to 1.2 us 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 
@@ -55,5 +56,7 @@ class WriteBehind:
 
     def _let_go(self, part: tuple[int, int]) -> None:
         start, stop = part
-        if hasattr(os, "posix_fadvise"):
+        if not hasattr(os, "posix_fadvise"):
+            return
+        with contextlib.suppress(OSError):  # advice: the recording does not depend on it
             os.posix_fadvise(self._descriptor, start, stop - start, os.POSIX_FADV_DONTNEED)

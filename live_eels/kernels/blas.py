@@ -47,7 +47,7 @@ def add_products(rows: Matrix, gram: Matrix) -> None:
         raise ValueError("add_products needs rows in C order and a square matrix in Fortran order")
     if not rows.dtype == gram.dtype == np.float32:
         raise TypeError("add_products works on float32")
-    n, k = _int(channels), _int(max(pixels, 0))
+    n, k = _int(channels), _int(pixels)
     _ssyrk(b"L", b"N", n, k, _float(1.0), rows.ctypes.data, n, _float(1.0), gram.ctypes.data, n)
 
 

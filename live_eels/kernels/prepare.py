@@ -17,7 +17,8 @@ from live_eels.kernels import jit
 from live_eels.kernels.align import edge_position_row, find_zlp_row, shift_row
 from live_eels.kernels.background import Fit, chi_square_row, fill_row, fit_row, fit_sums
 from live_eels.kernels.correct import Correction, bridge_list, correct_row, repair_nan_row
-from live_eels.kernels.spikes import Reference, Threshold, repair_spikes_row
+from live_eels.kernels.rarity import Threshold
+from live_eels.kernels.spikes import Reference, repair_spikes_row
 
 SPIKES, SATURATED, NO_ZLP, NO_BACKGROUND, FEW_COUNTS = 1, 2, 4, 8, 16
 """Bits of the quality flags, as ``spectra.QUALITY_FLAGS`` names them."""

@@ -27,7 +27,7 @@ SCAN = Scan("s", (NavigationAxis("x", 4),), (Signal("core", EnergyAxis(600, 1, 8
 class Changing:
     """A pipeline whose maps are others once earlier pixels follow."""
 
-    stale, scree, components, labeller = True, None, 0, None
+    stale, scree, components = True, None, 0
 
     def __init__(self, before: str, after: str) -> None:
         self._after, self.specs = after, [MapSpec(name) for name in before.split()]

@@ -10,7 +10,7 @@ import pytest
 from conftest import two_phase_scan
 from live_eels.app.beside import BLOCKS_WAITING, Beside, Learning, Preparing
 from live_eels.cluster_settings import ClusterSettings
-from live_eels.decompose import DecomposeSettings
+from live_eels.decompose_settings import DecomposeSettings
 from live_eels.maps import MapBoard
 from live_eels.pipeline import Pipeline
 from live_eels.preprocess_settings import PreprocessSettings

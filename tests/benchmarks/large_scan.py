@@ -29,7 +29,8 @@ from live_eels import models
 from live_eels.app.beside import Beside
 from live_eels.classify import Classifier
 from live_eels.cluster_settings import ClusterSettings
-from live_eels.decompose import DecomposeSettings, StreamingPCA
+from live_eels.decompose import StreamingPCA
+from live_eels.decompose_settings import DecomposeSettings
 from live_eels.maps import MapBoard
 from live_eels.pipeline import Pipeline
 from live_eels.preprocess_settings import PreprocessSettings

@@ -25,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from live_eels.cluster import OnlineKMeans
 from live_eels.cluster_settings import ClusterSettings
-from live_eels.decompose import DecomposeSettings, StreamingPCA
+from live_eels.decompose import StreamingPCA
+from live_eels.decompose_settings import DecomposeSettings
 from spectrum_images import angle_deg, keenan_kotula, phantom
 
 CHANNELS, BLOCK = 2048, 256

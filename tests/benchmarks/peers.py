@@ -39,7 +39,7 @@ from benchmarks.preprocess import CORE, LOW, spectra
 from live_eels import models
 from live_eels.classify import Classifier
 from live_eels.cluster_settings import ClusterSettings
-from live_eels.decompose import DecomposeSettings
+from live_eels.decompose_settings import DecomposeSettings
 from live_eels.kernels import prepare
 from live_eels.pipeline import Pipeline
 from live_eels.preprocess import Preprocessor

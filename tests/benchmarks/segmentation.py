@@ -28,7 +28,8 @@ from live_eels.simulators.scene import load_scene
 from variants import variant
 
 from live_eels.cluster_settings import ClusterSettings
-from live_eels.decompose import DecomposeSettings, StreamingPCA
+from live_eels.decompose import StreamingPCA
+from live_eels.decompose_settings import DecomposeSettings
 from live_eels.pipeline import Pipeline
 from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.spectra import Chunk, Spectra

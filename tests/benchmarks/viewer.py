@@ -38,7 +38,7 @@ from chromium import Chromium
 
 from fake_engine import FakeEngine, Served
 from live_eels.cluster_settings import ClusterSettings
-from live_eels.decompose import DecomposeSettings
+from live_eels.decompose_settings import DecomposeSettings
 from live_eels.maps import MapBoard
 from live_eels.pipeline import Pipeline
 from live_eels.preprocess_settings import PreprocessSettings

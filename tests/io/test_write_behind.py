@@ -50,3 +50,13 @@ def test_the_file_holds_what_was_written(tmp_path, monkeypatch):
             behind.wrote(start, 1 << 14)
         file.seek(0)
         assert file.read() == data
+
+
+def test_advice_that_is_not_taken_stops_nothing(asked, monkeypatch):
+    def refuse(*_):
+        asked.append("refused")
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(os, "posix_fadvise", refuse)
+    WriteBehind(3).wrote(0, 100)
+    assert asked == ["refused"]

@@ -115,3 +115,21 @@ def test_nobody_cannot_be_halved():
     values = np.zeros((5, 2), np.float32)
     nobody = np.zeros(5, bool)
     assert not list(lloyd.halves(values, np.ones(5, np.float32), nobody, 1))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cuts(seed):
+    values, variance, _ = blobs(CORNERS, [150, 80, 20], seed=seed)
+    centred = values - values.mean(axis=0)
+    along = (centred @ np.linalg.eigh(centred.T @ centred)[1][:, ::-1]).astype(float)
+    outside = np.einsum("ij,ij->i", centred, centred) / variance
+
+    def settled(side):
+        start = lloyd.moments(values, variance, side.astype(np.int16), 2)
+        return lloyd.settle(values, variance, start._replace(spread=np.zeros(2, "f4"))).label
+
+    want = plain.cuts(along, outside, 12, settled)
+    assert len(want) > 1
+    for most in (1, 7):
+        got = lloyd.cuts(values, variance, along, outside.astype(float), 12, most)
+        assert np.array_equal(got, want[:most])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from live_eels.kernels import background as bg
-from live_eels.kernels import prepare, spikes
+from live_eels.kernels import prepare, rarity, spikes
 from live_eels.kernels.correct import Correction
 from reference import align as plain_align
 from reference import background as plain_background
@@ -26,7 +26,7 @@ def test_core_rows_equal_the_plain_chain(dtype, n):
     flags = np.zeros(n, np.uint8)
     correction = Correction(dark, scale, np.float32(1e9), bad)
     prepare.prepare_core(
-        raw, correction, spikes.threshold(5.2), spikes.NO_REFERENCE, shift, out, found, where, flags
+        raw, correction, rarity.threshold(5.2), spikes.NO_REFERENCE, shift, out, found, where, flags
     )
     for k in range(n):
         x, _ = plain_correct.correct_row(raw[k], dark, scale, 1e9)
@@ -122,7 +122,7 @@ def test_saturated_channels_and_those_that_are_no_numbers_are_flagged():
     plain = Correction(np.zeros(100, "f4"), np.ones(100, "f4"), np.float32(1000), np.zeros(0, "i4"))
     out, flags, still = np.empty((3, 100), np.float32), np.zeros(3, np.uint8), np.zeros(3, "f4")
     found, where = np.zeros(3, np.int32), np.zeros((3, spikes.MOST_SPIKES), np.int32)
-    nothing = spikes.threshold(0.0)
+    nothing = rarity.threshold(0.0)
     prepare.prepare_core(raw, plain, nothing, spikes.NO_REFERENCE, still, out, found, where, flags)
     assert flags.tolist() == [0, prepare.SATURATED, prepare.SPIKES]
     assert (out[2] == 50).all()

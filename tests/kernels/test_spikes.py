@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from scipy.stats import norm, poisson
 
-from live_eels.kernels import spikes
+from live_eels.kernels import rarity, spikes
 from live_eels.kernels.correct import Correction
 from reference import spikes as plain
 from reference.correct import bridge_list
 
 SIZE = 512
 ENERGY = np.linspace(560.0, 740.0, SIZE)
-RARE = spikes.threshold(4.85)
+RARE = rarity.threshold(4.85)
 
 
 def shape(kind="edge"):
@@ -33,19 +33,6 @@ def repaired(x, beside=spikes.NO_REFERENCE, rare=RARE):
     channels = np.zeros(spikes.MOST_SPIKES, np.int32)
     count = spikes.repair_spikes_row(x, rare, beside, channels)
     return x, channels[:count]
-
-
-@pytest.mark.parametrize("mean", [0.01, 0.3, 1.0, 3.0, 47.0, 600.0, 1020.0, 1500.0])
-def test_the_limit_is_as_rare_as_it_says(mean):
-    """The tail of Poisson's distribution from there on, and not from one count before."""
-    chance = norm.sf(4.85)
-    found = spikes.limit(mean, mean, RARE)
-    slack = 0.05 if mean < 1000 else 1.0  # a series takes over from the table
-    assert poisson.sf(np.ceil(found + slack) - 1, mean) <= chance
-    assert poisson.sf(np.floor(found - slack) - 1, mean) > chance
-    assert found == pytest.approx(plain.limit(mean, mean, 4.85), rel=2e-3, abs=0.02)
-    doubled = spikes.limit(mean, 2 * mean, RARE)
-    assert doubled == pytest.approx(2 * spikes.limit(mean / 2, mean / 2, RARE), rel=1e-6)
 
 
 def spiked(x, seed, most=60):

@@ -40,3 +40,21 @@ def settle(values: Array, variance: Array, centres: Array, sweeps: int = 40) -> 
         last = label
         centres, spread, _ = moments(values, variance, label, len(centres))
     return label
+
+
+def cuts(along: Array, outside: Array, least: int, settled: Any) -> list[Array]:
+    """Ways of ``lloyd.cuts``; ``settled`` gives the labels that a start of two sides ends in."""
+    few = max(len(along) // 100, 1)
+    ends = np.sort(along, axis=0)
+    middle = (ends[few - 1] + ends[-few]) / 2
+    far = outside >= np.sort(outside)[-least]
+    found: list[Array] = []
+    for side in (*(along > 0).T, *(along > middle).T, far):
+        if side.all() or not side.any():
+            continue
+        label = settled(side)
+        part = label == label[0]
+        new = not any(np.array_equal(part, one) for one in found)
+        if new and min(part.sum(), (~part).sum()) >= least:
+            found.append(part)
+    return found
