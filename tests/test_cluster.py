@@ -233,3 +233,16 @@ def test_neighbours_settle_doubt_but_do_not_smear_a_single_pixel():
     off = copy.copy(kmeans)
     off.settings = ClusterSettings(clusters=2)
     assert off.agree(rows, label, ny, nx) is label
+
+
+def test_a_few_strange_pixels_in_many_are_no_news():
+    """The reservoir holds too few of them for a cluster: to look for one costs for nothing."""
+    rows, _ = blobs(CORNERS, 4000)
+    rows = rows[np.random.default_rng(1).permutation(len(rows))]
+    kmeans = fitted(rows[:6000], SMALL)
+    known = kmeans.centres_version
+    strange = rows[6000:].copy()
+    strange[::100] += np.random.default_rng(2).normal(size=strange[::100].shape) * 20
+    for start in range(0, len(strange), 100):
+        kmeans.learn(strange[start : start + 100])
+    assert kmeans.centres_version - known <= 3  # by growth alone

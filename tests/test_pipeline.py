@@ -281,3 +281,11 @@ def test_where_plural_scattering_is_taken_out_all_stages_see_it():
     other, _ = settled(scan, core, low, always(37), preprocess=settings)
     for name, values in maps.items():
         np.testing.assert_array_equal(values, other[name], err_msg=name)
+
+
+def test_what_the_model_saw_as_typical_is_among_the_curves():
+    scan, *_ = two_phase_scan((4, 20))
+    classifier = Classifier.load(models.shipped()[models.DEFAULT])
+    assert "Mn class means" not in pipeline_of(scan).curves()
+    curves = pipeline_of(scan, classifier=classifier).curves()
+    assert curves["Mn class means"].labels == ("Mn2+", "Mn3+", "Mn4+")

@@ -1,5 +1,7 @@
 """The pixels kept to look at again: a fair draw, and as the newest basis sees them."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -52,3 +54,17 @@ def test_two_draws_merge_fairly_and_keep_their_spectra():
     before = one.rows.copy()
     one.turn(np.eye(2), np.zeros(2), lambda x: x[:, :2])
     np.testing.assert_array_equal(one.rows, before)
+
+
+def test_rows_are_kept_once_each_however_they_come():
+    draw = kept([spectra(200)])
+    assert len(np.unique(draw.rows, axis=0)) == len(draw) == 100
+
+
+def test_a_copy_goes_on_as_the_original():
+    draw = kept([spectra(60)])
+    twin = copy.deepcopy(draw)
+    for one in (draw, twin):
+        one.offer(spectra(300, 1)[:, :2].copy(), spectra(300, 1))
+    np.testing.assert_array_equal(twin.rows, draw.rows)
+    np.testing.assert_array_equal(twin.spectra, draw.spectra)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from live_eels.io import recorder
+from live_eels.io import recorder, write_behind
 from live_eels.io.reader import open_recording
 from live_eels.io.recorder import Recorder, RecorderError
 from live_eels.spectra import (
@@ -391,3 +391,14 @@ def test_a_failed_flush_is_heard(path: Path, monkeypatch: pytest.MonkeyPatch) ->
         rec.write(make_chunk(scan, [1]))
     with pytest.raises(RecorderError, match="Input/output error"):
         rec.flush()
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="this system has no posix_fadvise")
+def test_what_was_written_long_ago_leaves_memory(path: Path, monkeypatch) -> None:
+    scan, asked = make_scan((2, 4)), []
+    monkeypatch.setattr(write_behind, "PART_BYTES", 2 * scan.core.axis.size * 2)
+    monkeypatch.setattr(os, "posix_fadvise", lambda fd, start, size, how: asked.append(size))
+    file = Recorder(path, scan)
+    file.write(make_chunk(scan, np.arange(8)))
+    file.close()
+    assert sum(asked) >= 8 * scan.core.axis.size * 2

@@ -123,3 +123,13 @@ def test_an_address_in_use_is_said_so(socket):
 def test_a_port_of_zero_is_filled_in():
     with closing(Receiver("tcp://127.0.0.1:0", pattern="PULL", bind=True)) as receiver:
         assert int(receiver.address.rpartition(":")[2]) > 0
+
+
+def test_a_message_keeps_its_parts_together(socket, endpoint):
+    sender = socket(zmq.PUSH)
+    messages = [[b"a"], [b"b", b"", b"c", bytes(100_000)], [b"d", b"e", b"f"]]
+    with closing(Receiver(endpoint, pattern="PULL", bind=True)) as receiver:
+        sender.connect(endpoint)
+        for parts in messages:
+            sender.send_multipart(parts)
+        assert heard(receiver, 3) == messages

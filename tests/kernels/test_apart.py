@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from live_eels.kernels import apart
 from reference import apart as plain
 
 
+@example([(1, 1), (2, 1)], 8)
 @settings(deadline=None)  # the first call compiles
 @given(
     st.lists(st.tuples(st.integers(-5, 5), st.integers(1, 4)), min_size=1, max_size=60),
