@@ -29,12 +29,11 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from threadpoolctl import ThreadpoolController
 
 from live_eels.decompose_settings import DecomposeSettings
 from live_eels.kernels.blas import add_products
-from live_eels.kernels.eigen import leading
+from live_eels.kernels.eigen import aligned, leading
 from live_eels.kernels.pca import project, rebuild, row_totals, scale_rows
 from live_eels.noise_floor import angles_deg, noise_floor
 
@@ -288,7 +287,7 @@ class StreamingPCA:
         trace = float(np.diagonal(self._gram).astype(np.float64) @ scale**-2)
         self.scree = np.maximum(values, 0.0) / self._spectra
         angles = self._judge(trace / self._spectra)
-        vectors, order = _aligned(vectors, self._directions, self.components)
+        vectors, order = aligned(vectors, self._directions, self.components)
         self.angles_deg = angles[order]
         self._directions = vectors.astype(np.float32)
         self.factors = np.ascontiguousarray((vectors * scale[:, None]).T, np.float32)
@@ -390,22 +389,3 @@ class StreamingPCA:
 def block_pixels(learnt: int, settings: DecomposeSettings) -> int:
     """Pixels of the block that comes after so many were learnt."""
     return min(max(learnt // 64, FIRST_BLOCK_PIXELS), settings.block_pixels)
-
-
-def _aligned(
-    vectors: NDArray[np.float64], last: NDArray[np.float32], components: int
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Give significant vectors the order, and all the sign, of the last basis.
-
-    Also gives where each came from.
-    A vector without a predecessor gets the sign that makes its largest swing positive.
-    """
-    overlap = np.abs(last[:, :components].T @ vectors[:, :components])
-    slots, found = linear_sum_assignment(-overlap)
-    order = np.arange(vectors.shape[1])
-    order[slots] = found
-    vectors = vectors[:, order]
-    same = np.sum(vectors * last, axis=0)
-    largest = vectors[np.argmax(np.abs(vectors), axis=0), np.arange(vectors.shape[1])]
-    sign = np.where(np.abs(same) > 0.2, np.sign(same), np.sign(largest))
-    return vectors * np.where(sign == 0, 1.0, sign), order

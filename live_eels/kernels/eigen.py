@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from live_eels.kernels import blas
 
@@ -109,3 +110,22 @@ def _all(
     values, vectors = np.zeros(width), np.zeros((channels, width))
     values[:n], vectors[:, :n] = w[::-1][:n], v[:, ::-1][:, :n]
     return values, vectors
+
+
+def aligned(
+    vectors: NDArray[np.float64], last: NDArray[np.float32], components: int
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Give significant vectors the order, and all the sign, of the last basis.
+
+    Also gives where each came from.
+    A vector without a predecessor gets the sign that makes its largest swing positive.
+    """
+    overlap = np.abs(last[:, :components].T @ vectors[:, :components])
+    slots, found = linear_sum_assignment(-overlap)
+    order = np.arange(vectors.shape[1])
+    order[slots] = found
+    vectors = vectors[:, order]
+    same = np.sum(vectors * last, axis=0)
+    largest = vectors[np.argmax(np.abs(vectors), axis=0), np.arange(vectors.shape[1])]
+    sign = np.where(np.abs(same) > 0.2, np.sign(same), np.sign(largest))
+    return vectors * np.where(sign == 0, 1.0, sign), order
