@@ -70,6 +70,15 @@ def _strangeness(x: NDArray[np.float32], reference: Reference, scale: float, i: 
 
 
 @jit
+def _sum(x: NDArray[np.float32]) -> Any:
+    """Sum in vector registers, which a loop over part of a row is not (an index may be < 0)."""
+    total = np.float32(0.0)
+    for i in range(x.size):
+        total += x[i]
+    return total
+
+
+@jit
 def beyond_reference(
     x: NDArray[np.float32], i: int, rare: Threshold, reference: Reference
 ) -> tuple[bool, bool]:
@@ -82,13 +91,9 @@ def beyond_reference(
     """
     mean = reference.mean
     first, last = max(i - reference.reach, 0), min(i + reference.reach + 1, x.size)
-    own, expected = np.float32(0.0), np.float32(0.0)
-    for j in range(first, i - 2):
-        own += x[j]
-        expected += mean[j]
-    for j in range(i + 3, last):
-        own += x[j]
-        expected += mean[j]
+    end, begin = max(i - 2, first), min(i + 3, last)
+    own = _sum(x[first:end]) + _sum(x[begin:last])
+    expected = _sum(mean[first:end]) + _sum(mean[begin:last])
     if not expected > 0.0 or not mean[i] > 0.0:
         return False, False
     noise = reference.noise
@@ -158,9 +163,7 @@ def beyond_neighbours(x: NDArray[np.float32], i: int, rare: Threshold, noise: fl
     six = max((mid + far + last) / 3.0, 0.0)
     level, share = six + noise / 6.0, 1.0 / 6.0
     reach = min(_WIDE, i, x.size - 1 - i)
-    wide_sum = 0.0
-    for k in range(2, reach + 1):
-        wide_sum += x[i - k] + x[i + k]
+    wide_sum = _sum(x[i - reach : i - 1]) + _sum(x[i + 2 : i + reach + 1])
     wide_mean = max(wide_sum / (2.0 * (reach - 1)), 0.0)
     if abs(six - wide_mean) < 2.5 * math.sqrt(noise * (wide_mean + noise) / 6.0):
         share = 1.0 / (2.0 * (reach - 1))
@@ -202,6 +205,46 @@ def _note(channel: int, channels: NDArray[np.int32], found: int) -> int:
 
 
 @jit
+def _high_channels(
+    x: NDArray[np.float32],
+    mean: NDArray[np.float32],
+    least: np.float32,
+    channels: NDArray[np.int32],
+) -> int:
+    """Channels whose excess over the mean spectrum is ``sqrt(least)`` counting noises or more.
+
+    The mean spectrum is scaled block by block. Returns how many were put into ``channels``.
+    """
+    one, none = np.float32(1.0), np.float32(0.0)
+    scales = np.empty((x.size + _BLOCK - 1) // _BLOCK, np.float32)
+    # All of them first: so no block waits for the division of the one before.
+    for b in range(scales.size):
+        part, there = x[b * _BLOCK : (b + 1) * _BLOCK], mean[b * _BLOCK : (b + 1) * _BLOCK]
+        own, expected = one, none
+        for i in range(part.size):
+            own += part[i]
+            expected += there[i]
+        scales[b] = max(own, one) / expected if expected > none else np.float32(np.nan)
+    found = 0
+    for b in range(scales.size):
+        part, there = x[b * _BLOCK : (b + 1) * _BLOCK], mean[b * _BLOCK : (b + 1) * _BLOCK]
+        scale, over = scales[b], none
+        for i in range(part.size):
+            level = scale * there[i]
+            above = part[i] - level
+            over += max(above * abs(above) - least * (level + one), none)
+        if not over > none:
+            continue
+        for i in range(part.size):
+            level = scale * there[i]
+            above = part[i] - level
+            if above * abs(above) > least * (level + one):
+                channels[found] = b * _BLOCK + i
+                found += 1
+    return found
+
+
+@jit
 def _find_beside_reference(
     x: NDArray[np.float32],
     rare: Threshold,
@@ -210,42 +253,24 @@ def _find_beside_reference(
 ) -> int:
     found = 0
     row_noise = 0.0
-    one = np.float32(1.0)
     least = np.float32((_SCREEN * rare.sigmas) ** 2 * reference.noise)
-    for start in range(0, x.size, _BLOCK):
-        part = x[start : start + _BLOCK]
-        mean = reference.mean[start : start + _BLOCK]
-        own, expected = one, np.float32(0.0)
-        for i in range(part.size):
-            own += part[i]
-            expected += mean[i]
-        if not expected > 0.0:
-            continue
-        scale = max(own, one) / expected
-        over = np.float32(0.0)
-        for i in range(part.size):
-            level = scale * mean[i]
-            above = part[i] - level
-            over += max(above * abs(above) - least * (level + one), np.float32(0.0))
-        if not over > 0.0:
-            continue
-        for i in range(start, start + part.size):
-            level = scale * reference.mean[i]
-            above = x[i] - level
-            if above * abs(above) <= least * (level + one):
-                continue
-            spike, telling = beyond_reference(x, i, rare, reference)
-            if spike:
-                # Beside a high channel a lower one may have passed unseen.
-                for j in range(max(i - 1, 0), min(i + 2, x.size)):
-                    if j == i or beyond_reference(x, j, rare, reference)[0]:
-                        found = _note(j, channels, found)
-            elif not telling and 4 <= i < x.size - 4:
-                if row_noise == 0.0:
-                    row_noise = max(noise_factor(x), reference.noise)
-                width = beyond_neighbours(x, i, rare, row_noise)
-                for j in range(i - width + 1, i + width):
+    high = np.empty(x.size, np.int32)
+    for i in high[: _high_channels(x, reference.mean, least, high)]:
+        spike, telling = beyond_reference(x, i, rare, reference)
+        if spike:
+            # Beside a high channel a lower one may have passed unseen.
+            for j in range(max(i - 1, 0), min(i + 2, x.size)):
+                if j == i or beyond_reference(x, j, rare, reference)[0]:
                     found = _note(j, channels, found)
+        elif not telling and 4 <= i < x.size - 4:
+            # What the row's own noise is costs more to tell, and hardly ever makes one of none.
+            if beyond_neighbours(x, i, rare, reference.noise) == 0:
+                continue
+            if row_noise == 0.0:
+                row_noise = max(noise_factor(x), reference.noise)
+            width = beyond_neighbours(x, i, rare, row_noise)
+            for j in range(i - width + 1, i + width):
+                found = _note(j, channels, found)
     return found
 
 
