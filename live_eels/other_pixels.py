@@ -96,9 +96,8 @@ class Typical:
         mean = ((sums[spikes.TOTAL] - sums[spikes.LARGEST]) / (n - 1)).astype(np.float32)
         bridge_list(mean, bad, len(bad))
         mean = np.maximum(mean, 0.0)
-        around = sliding_window_view(np.pad(mean, _SMOOTH, mode="reflect"), 2 * _SMOOTH + 1)
-        local = around.mean(axis=1, dtype=np.float64)
-        even = around.var(axis=1, dtype=np.float64) < 1.6 * local / n
+        local = _around(mean)
+        even = _around(np.square(mean, dtype=np.float64)) - local * local < 1.6 * local / n
         mean = np.where(even, local, mean).astype(np.float32)
         doubt = np.where(even, 1.0 / (2 * _SMOOTH + 1), 1.0) / np.maximum(n * mean, 1.0)
         noise = 1.0
@@ -109,12 +108,21 @@ class Typical:
                 noise = float(np.median(sums[spikes.SQUARES, seen] / variance[seen]))
                 noise = noise if noise > spikes.NOISY else 1.0
             more = sums[spikes.SQUARES] - sums[spikes.LARGEST_SQUARE] - noise * variance
+            more = np.where(even, _around(more), more)
+            weight = np.where(even, _around(weight), weight)
             doubt += np.maximum(more, 0.0) / np.maximum(weight, 1e-9)
         level = max(float(np.median(mean)), 1e-3)
         reach = round(min(max(_SCALE_COUNTS / level, _LEAST_REACH), mean.size))
         self._mean = spikes.Reference(mean, doubt.astype(np.float32), noise, reach)
         if self._compared >= _FIRST_LOOK:
             self.reference = self._mean
+
+
+def _around(x: NDArray[Any]) -> NDArray[np.float64]:
+    """Mean over ``_SMOOTH`` channels on each side, float64 ``(channel,)``."""
+    wide = np.pad(np.asarray(x, np.float64), _SMOOTH, mode="reflect")
+    mean: NDArray[np.float64] = sliding_window_view(wide, 2 * _SMOOTH + 1).mean(axis=1)
+    return mean
 
 
 class EdgeTracks:

@@ -48,7 +48,7 @@ class PreprocessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
         that the zero-loss peak cannot show.
     spikes_sigma
         A channel is an X-ray if counting noise alone made its counts no more often than a
-        Gaussian departs by so many standard deviations (4.85: six times in ten million); 0:
+        Gaussian departs by so many standard deviations (4.78: nine times in ten million); 0:
         leave all in. Once 16 pixels were seen a channel is compared with the mean spectrum of
         the scan, as bright as the pixel is around it and as far as pixels agree; before that
         with its neighbours alone.
@@ -82,7 +82,7 @@ class PreprocessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     drift_pixels: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
     max_shift_ev: Annotated[float, Meta(gt=0, le=1000)] = 20.0
     core_offset_ev: float = 0.0
-    spikes_sigma: Annotated[float, Meta(ge=0, le=30)] = 4.85
+    spikes_sigma: Annotated[float, Meta(ge=0, le=30)] = 4.78
     dead_channels: tuple[int, ...] = ()
     find_bad_channels: bool = True
     deconvolve: Literal["none", "fourier_ratio"] = "none"

@@ -5,6 +5,7 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from scipy.stats import poisson
 
 from live_eels import edges
 from live_eels.preprocess import Preprocessor
@@ -187,6 +188,29 @@ def test_ten_sigma_spikes_of_a_scan_are_listed_and_nothing_else(level, kind, siz
     assert len(listed - put) <= 4  # of 0.8 million channels, and beside the spikes
     counted = sum(int((prepared.flags & 1).sum()) for prepared in done)
     assert counted == len({pixel for pixel, _ in listed})
+
+
+@pytest.mark.parametrize("level", [0.3, 0.6, 1.0])
+def test_few_counts_are_told_from_spikes_nearly_as_by_the_true_rate(level):
+    """Of ten sigma; who knows the rate of each channel allows one false spike in a million."""
+    rng = np.random.default_rng(8)
+    n, axis = 4000, EnergyAxis(600.0, 0.5, 512)
+    scan = Scan("s", (NavigationAxis("x", n),), (Signal("core", axis, "u2"),))
+    rate = level * rng.uniform(1.0, 1.8, n)
+    core = rng.poisson(rate[:, None], (n, 512)).astype("u2")
+    hit, at = np.arange(0, n, 4), rng.integers(0, 512, n // 4)
+    size = np.ceil(10 * np.sqrt(rate[hit])).astype("u2")
+    core[hit, at] += size
+    least = poisson.isf(1e-6, rate[hit]) + 1
+    ideal = poisson.sf(least - size - 1.0, rate[hit]).mean()
+    preprocessor = Preprocessor(scan, PreprocessSettings(align="none", background="none"))
+    for _ in range(2):
+        prepared = preprocessor.process(Chunk(scan, np.arange(n), core))
+        preprocessor.freeze()
+    listed = {tuple(row) for row in prepared.spikes.tolist()}
+    put = set(zip(hit.tolist(), at.tolist(), strict=True))
+    assert len(put & listed) / len(put) > ideal - (0.07 if level < 0.5 else 0.01)
+    assert len(listed - put) <= 5  # of two million channels
 
 
 def test_dark_gain_and_dead_channels_are_corrected():

@@ -78,7 +78,7 @@ def ours(clock: Clock) -> dict[str, float]:
         return Correction(0 * one, one, np.float32(65535), np.zeros(0, np.int32))
 
     everything.process(chunk)  # from now on it knows the scan's mean spectrum
-    none, rare = rarity.threshold(0.0), rarity.threshold(4.85)
+    none, rare = rarity.threshold(0.0), rarity.threshold(4.78)
     known = everything._typical.reference
     out, shift = np.empty(core.shape, np.float32), np.full(n, 0.37, np.float32)
     found, where = np.zeros(n, np.int32), np.zeros((n, spikes.MOST_SPIKES), np.int32)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
+from scipy.stats import poisson
 
 from live_eels.preprocess import Preprocessor
 from live_eels.preprocess_settings import PreprocessSettings
@@ -47,6 +48,13 @@ def expected(kind: str, dispersion_ev: float, width_ev: float) -> np.ndarray:
     return np.asarray(x / x.min())
 
 
+def ideal(rate: np.ndarray, spike: np.ndarray) -> np.ndarray:
+    """Chance that a spike of so many counts is found by who knows the rate; 1e-6 false ones."""
+    least = poisson.isf(1e-6, rate) + 1
+    assert (poisson.sf(least - 1, rate) <= 1e-6).all()
+    return np.asarray(poisson.sf(least - spike - 1, rate))
+
+
 def passes(counts: np.ndarray) -> list[set[tuple[int, int]]]:
     """Spikes found in the first pass and in the second."""
     axis = EnergyAxis(500.0, 0.25, CHANNELS)
@@ -69,10 +77,9 @@ def main() -> None:
     parser.add_argument("--pixels", type=int, default=700)
     n = parser.parse_args().pixels
     rng = np.random.default_rng(0)
-    channels = falses = 0
-    of_level: dict[float, list[np.ndarray]] = {level: [] for level in LEVELS}
-    print("| shape | counts | found | on lines | false per million | live: found | false |")
-    print("|---|---|---|---|---|---|---|")
+    of_level: dict[float, list[tuple[float, float, float]]] = {level: [] for level in LEVELS}
+    print("| shape | counts | ideal | found | on lines | false per million | live: found | false |")
+    print("|---|---|---|---|---|---|---|---|")
     for kind, dispersion_ev, width_ev in SHAPES:
         shape = expected(kind, dispersion_ev, width_ev)
         steep = np.flatnonzero(shape > 1.2 * np.median(shape)) if width_ev else np.arange(CHANNELS)
@@ -84,7 +91,9 @@ def main() -> None:
             at = rng.integers(0, CHANNELS, len(hit))
             at[::2] = rng.choice(steep, len(at[::2]))
             spiked = clean.copy()
-            spiked[hit, at] += np.ceil(10 * np.sqrt(rows[hit, at]))
+            size = np.ceil(10 * np.sqrt(rows[hit, at]))
+            spiked[hit, at] += size
+            best = ideal(rows[hit, at], size).mean()
             live_put, last_put = passes(spiked)
             put = list(zip(hit.tolist(), at.tolist(), strict=True))
             recall = np.array([pair in last_put for pair in put])
@@ -92,16 +101,19 @@ def main() -> None:
             million = 1e6 / clean.size
             name = f"{width_ev:g} eV lines, {dispersion_ev:g} eV" if width_ev else kind
             print(
-                f"| {name} | {level:g} | {recall.mean():.3f} | {recall[::2].mean():.3f} "
-                f"| {len(last) * million:.2f} | {live_recall:.3f} | {len(live) * million:.2f} |",
+                f"| {name} | {level:g} | {best:.3f} | {recall.mean():.3f} "
+                f"| {recall[::2].mean():.3f} | {len(last) * million:.2f} "
+                f"| {live_recall:.3f} | {len(live) * million:.2f} |",
                 flush=True,
             )
-            of_level[level].append(recall)
-            channels += clean.size
-            falses += len(last)
-    print(
-        f"\n{falses} false in {channels / 1e6:.0f} million channels: {1e6 * falses / channels:.2f}"
-    )
+            of_level[level].append((best, recall.mean(), len(last) * million))
+    print("\nof all shapes at the end of the scan\n")
+    print("| counts | ideal | found | false per million |")
+    print("|---|---|---|---|")
+    for level, of_shape in of_level.items():
+        ideally, found, false = np.mean(of_shape, axis=0)
+        print(f"| {level:g} | {ideally:.3f} | {found:.3f} | {false:.2f} |")
+    print(f"\n{len(SHAPES) * n * CHANNELS / 1e6:.0f} million channels looked at, at each level")
 
 
 if __name__ == "__main__":

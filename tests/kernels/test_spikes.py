@@ -9,7 +9,7 @@ from reference.correct import bridge_list
 
 SIZE = 512
 ENERGY = np.linspace(560.0, 740.0, SIZE)
-RARE = rarity.threshold(4.85)
+RARE = rarity.threshold(4.78)
 
 
 def shape(kind="edge"):
@@ -57,7 +57,7 @@ def test_spikes_equal_the_plain_twin(level, known):
     for row in x:
         found, channels = repaired(row, beside)
         np.testing.assert_array_equal(
-            channels, plain.find(row, 4.85, tuple(beside) if known else None)
+            channels, plain.find(row, 4.78, tuple(beside) if known else None)
         )
         np.testing.assert_allclose(found, bridge_list(row, channels), rtol=1e-5)
         total += len(channels)
@@ -86,9 +86,9 @@ def test_spikes_of_ten_sigma_are_found_on_any_shape(kind, level):
 
 
 def test_below_one_count_chance_makes_as_much_as_a_small_spike():
-    """Ten sigma of 0.3 counts are six counts, and chance makes six 0.8 times in a million."""
-    expected = 0.3 * np.ones(SIZE)
-    assert poisson.sf(5, 0.3) > norm.sf(4.85)
+    """Ten sigma of 0.33 counts are six counts, and chance makes six 1.3 times in a million."""
+    expected = 0.33 * np.ones(SIZE)
+    assert poisson.sf(5, 0.33) > norm.sf(4.78)
     assert 0.3 < recall(expected, reference(expected), np.arange(SIZE), 7, 1000) < 0.9
     x = np.random.default_rng(8).poisson(expected, (300, SIZE)).astype(np.float32)
     x[:, 99] += 8
