@@ -229,7 +229,8 @@ class OnlineKMeans:
 
         What is frozen must not learn.
         """
-        now = copy.copy(self)
+        now = object.__new__(type(self))  # copy.copy would take what __getstate__ makes
+        vars(now).update(vars(self))
         now.centres = self.centres.copy()  # blocks move them in place
         now._comparison = copy.copy(self._comparison)
         return now

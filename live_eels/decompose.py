@@ -23,7 +23,6 @@ depends on the order of the pixels alone, to the last bit.
 
 from __future__ import annotations
 
-import copy
 from typing import Any, NamedTuple
 
 import msgspec
@@ -252,7 +251,8 @@ class StreamingPCA:
         Costs little: a refresh makes new arrays and leaves the old ones as they were. What is
         frozen must not learn.
         """
-        now = copy.copy(self)
+        now = object.__new__(type(self))  # copy.copy would take what __getstate__ makes
+        vars(now).update(vars(self))
         now._channel_total = self._channel_total.copy()  # what blocks add to in place
         return now
 

@@ -25,6 +25,7 @@ from live_eels.app.analyse import AnalyseThread
 from live_eels.app.answers import spectrum_answer, spectrum_reply
 from live_eels.app.changing import mark, on_analyse_thread, refine
 from live_eels.app.formats import decoder
+from live_eels.app.memory import keep_freed_memory
 from live_eels.app.pipelines import ModelFinder, make_pipeline, one_blas_thread, warm_up
 from live_eels.app.queues import Edge
 from live_eels.app.receive import Decode, Item, ReceiveThread
@@ -135,6 +136,7 @@ class Engine:
         # A thread that refits clusters computes in Python too; with the usual 5 ms a turn, each
         # step of a spectrum on its way to the map waited that long for its own.
         sys.setswitchinterval(SWITCH_S)
+        keep_freed_memory()
         for name, run in (
             ("analyse", self._analyse),
             ("record", self.record.run),
