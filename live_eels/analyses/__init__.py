@@ -151,8 +151,18 @@ class Guarded:
         return maps
 
     def _switch_off(self, analysis: Analysis, error: Exception) -> None:
-        name = type(analysis).__name__
-        self.errors.append(f"analysis {name} is switched off: {type(error).__name__}: {error}")
+        self.errors.append(
+            f"analysis {_title(analysis)} is switched off: {type(error).__name__}: {error}"
+        )
+
+
+def _title(analysis: Analysis) -> str:
+    """Its class and first map, which tells two of a kind apart."""
+    try:
+        maps = [spec.name for spec in analysis.specs]
+    except Exception:  # a plug-in's own property
+        maps = []
+    return f"{type(analysis).__name__} ({maps[0]})" if maps else type(analysis).__name__
 
 
 def _checked(

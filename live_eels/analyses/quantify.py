@@ -61,7 +61,7 @@ class Quantification:
             spec
             for name, edge in zip(self._names, self._edges, strict=True)
             for spec in (
-                MapSpec(name, "signed", "at. %", f"{edge.element} from {edge.name}",
+                MapSpec(name, "intensity", "at. %", f"{edge.element} from {edge.name}",
                         limits=(0.0, 100.0)),
                 MapSpec(f"{name} error", "intensity", "at. %", "Poisson error, one sigma"),
             )

@@ -10,7 +10,7 @@ import click
 
 from live_eels import config as configuration
 from live_eels.cli.options import set_option
-from live_eels.cli.template import template
+from live_eels.cli.template import analysis_table, template
 from live_eels.cli.terminal import console
 
 path_argument = click.argument("path", type=click.Path(path_type=Path, dir_okay=False))
@@ -92,11 +92,18 @@ def schema() -> None:
 
 
 @config.command()
-def analyses() -> None:
-    """List the analyses that are installed, for [[analysis]] tables."""
+@click.argument("kind", required=False)
+def analyses(kind: str | None) -> None:
+    """List the analyses that are installed, or write out the [[analysis]] table of one KIND."""
     from live_eels.analyses import kinds
 
-    for name, point in sorted(kinds().items()):
-        made = point.load()
-        first = (made.__doc__ or "").strip().splitlines()
-        click.echo(f"  {name:16s} {first[0] if first else ''}")
+    known = kinds()
+    if kind is not None and kind not in known:
+        raise click.UsageError(f"no analysis {kind!r}; installed: {', '.join(sorted(known))}")
+    if kind is not None:
+        click.echo(analysis_table(kind, known[kind].load()), nl=False)
+        return
+    for name, point in sorted(known.items()):
+        first = (point.load().__doc__ or "").strip().splitlines()
+        click.echo(f"  {name:16s} {first[0].replace('``', '') if first else ''}")
+    click.echo("Settings of one: live-eels config analyses KIND")

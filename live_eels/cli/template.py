@@ -46,11 +46,41 @@ def template(source: str = "live_eels") -> str:
 
 
 _ANALYSIS = """\
-# Maps of your own choice, one [[analysis]] table each; `live-eels config analyses` lists them.
+# Maps of your own choice, one [[analysis]] table each; `live-eels config analyses` lists them,
+# `live-eels config analyses element` writes one out with all its settings.
 #   [[analysis]]
 #   kind = "element"
 #   edge = "Mn L"
 """
+
+
+def analysis_table(kind: str, made: Any) -> str:
+    """An ``[[analysis]]`` table of this kind with every setting, its meaning and its default.
+
+    Parameters
+    ----------
+    kind
+        Name of its entry point.
+    made
+        The class: its docstring says what it is for, its ``Settings`` what can be set.
+    """
+    about = re.split(r"\n\s*\n", inspect.getdoc(made) or "")
+    lines = [line for part in about for line in _commented(_plain(" ".join(part.split())))]
+    lines += ["[[analysis]]", f"kind = {_toml(kind)}"]
+    docs = _docs(made.Settings)
+    for field in msgspec.structs.fields(made.Settings):
+        lines += _commented(docs.get(field.name, ""))
+        if field.required:
+            text = "[]" if "tuple" in str(field.type) else '""'
+            lines.append(f"{field.name} = {text}    # CHANGE ME")
+        elif field.default is None:
+            lines.append(f"# {_unset(field)}")
+        else:
+            default = field.default
+            if default is msgspec.NODEFAULT:
+                default = field.default_factory()
+            lines.append(f"# {field.name} = {_toml(default)}")
+    return "\n".join(lines) + "\n"
 
 
 def _section(name: str, defaults: Any, given: dict[str, Any]) -> str:
@@ -127,7 +157,13 @@ def _docs(struct: type) -> dict[str, str]:
             continue
         else:
             names = []
-    return {name: text.replace("``", '"') for name, text in found.items()}
+    return {name: _plain(text) for name, text in found.items()}
+
+
+def _plain(text: str) -> str:
+    """Without the marks of reStructuredText; what has quotes of its own gets no others."""
+    text = re.sub(r"``([^`]*\"[^`]*)``", r"\1", text).replace("``", '"')
+    return re.sub(r"\bNone\b(?=:| lets)", "not set", text)
 
 
 def _unset(field: msgspec.structs.FieldInfo) -> str:
@@ -144,6 +180,8 @@ def _toml(value: Any) -> str:
             return str(value).lower()
         case str():
             return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        case dict():
+            return "{" + ", ".join(f"{_toml(k)} = {_toml(v)}" for k, v in value.items()) + "}"
         case list() | tuple():
             return "[" + ", ".join(map(_toml, value)) + "]"
         case int() | float():

@@ -12,6 +12,9 @@ from live_eels.kernels import jit, pjit
 from live_eels.kernels.align import find_zlp_row
 from live_eels.kernels.background import Fit
 
+CERTAIN = 5.0
+"""L3 must stand so many standard deviations above the step to be a line."""
+
 STEP_WIDTH_EV = 1.0
 """Width of each arctan of the continuum step."""
 
@@ -72,7 +75,8 @@ def white_lines(
     after L2; what is above it within ``half_width`` of each line is the line's area.
 
     ``out (pixel, 6)``: ratio L3/L2, its Poisson error, L3 position, L3 full width at half
-    maximum, L3 and L2 counts above the step; nan where there is no line.
+    maximum, L3 and L2 counts above the step; nan where L3 is lost in the noise, and no ratio where
+    L2 is.
     """
     channels = net.shape[1]
     spread = 0.0
@@ -107,11 +111,13 @@ def white_lines(
                 far = fit.target[min(max(int(at), 0), channels - 1)]
                 variance += here * here * (1.0 + far * far / spread) / fit_counts[p, 0]
             variances[k] = max(variance, 1.0)
+        if not lines[0] > CERTAIN * math.sqrt(variances[0]):
+            continue
         out[p, 2] = l3
         out[p, 3] = width
         out[p, 4] = lines[0]
         out[p, 5] = lines[1]
-        if lines[0] > 0.0 and lines[1] > 0.0:
+        if lines[1] > math.sqrt(variances[1]):  # else the ratio may be anything
             ratio = lines[0] / lines[1]
             relative = variances[0] / (lines[0] * lines[0]) + variances[1] / (lines[1] * lines[1])
             out[p, 0] = ratio

@@ -1,4 +1,4 @@
-"""How analyses are found, made, guarded; and the plug-in that the README shows."""
+"""How analyses are found, made, guarded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def chunk():
 
 
 class EdgeJump:
-    """The README's plug-in: how much higher the counts are after an energy than before."""
+    """A lab's plug-in: how much higher the counts are after an energy than before."""
 
     class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """``at_ev``: the edge; ``width_ev``: how far to look on each side."""
@@ -131,6 +131,7 @@ def test_a_window_off_the_axis_names_both_ranges():
         {"kind": "element", "edge": "O K"}, {"kind": "element", "edge": "Mn L"}
     )
     assert {spec.name for spec in guarded.specs} == {"Mn L", "Mn L error", "Mn L SNR"}
+    assert "(O K)" in guarded.errors[0]  # which of the two element maps
     assert "560" in guarded.errors[0]
     assert "764.4" in guarded.errors[0]
     assert set(guarded.update(prepared)) == {"Mn L", "Mn L error", "Mn L SNR"}

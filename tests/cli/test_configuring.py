@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -89,6 +90,24 @@ def test_installed_analyses_are_listed():
     listed = invoke("config", "analyses").output
     for name in ("element", "thickness", "white_lines"):
         assert name in listed
+
+
+def test_the_table_of_one_analysis_holds_all_its_settings():
+    from live_eels.analyses import kinds
+
+    for kind, point in kinds().items():
+        text = invoke("config", "analyses", kind).output
+        written = [line.removeprefix("# ") for line in text.splitlines() if " = " in line]
+        names = {line.split(" = ")[0] for line in written}
+        assert {"kind", *point.load().Settings.__struct_fields__} <= names
+        assert tomllib.loads(text)["analysis"][0]["kind"] == kind
+        assert "None" not in text
+        settings = [line for line in written if "    # an example" not in line]
+        whole = "\n".join(line for line in settings if re.fullmatch(r"\w+ = .*", line))
+        tomllib.loads(whole)
+    refused = invoke("config", "analyses", "magic")
+    assert refused.exit_code == 2
+    assert "thickness" in refused.output
 
 
 def test_show_takes_the_file_too(tmp_path):

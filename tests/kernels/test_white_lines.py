@@ -53,3 +53,22 @@ def test_the_error_is_the_scatter():
 
 def test_no_line_no_ratio():
     assert np.isnan(measured(np.zeros(300))).all()
+
+
+def test_noise_without_an_edge_is_no_line():
+    """Some channel is always the highest; without this a map shows a valence where no metal is."""
+    rng = np.random.default_rng(1)
+    under = np.full((2000, 300), 400.0, np.float32)
+    net = (rng.poisson(under) - under).astype(np.float32)
+    found = measured(net, under=under)
+    assert np.isnan(found).all(axis=1).mean() > 0.999
+    strong = 0.1 * spectrum() + rng.poisson(under) - under
+    assert np.isfinite(measured(strong, under=under)[:, kernel.RATIO]).mean() > 0.99
+
+
+def test_where_l2_is_lost_there_is_a_position_but_no_ratio():
+    only_l3 = spectrum(ratio=1.0) - spectrum(ratio=0.0) + spectrum(ratio=1e-9) * 1e-9
+    found = measured(only_l3)[0]
+    assert found[kernel.POSITION] == pytest.approx(100.4, abs=1.0)
+    assert found[kernel.WIDTH] == pytest.approx(2.355 * 5, rel=0.1)
+    assert np.isnan(found[[kernel.RATIO, kernel.RATIO_ERROR]]).all()
