@@ -209,7 +209,7 @@ class StatusMaker:
             number = self._engine.receive.books.wire_errors
             alarms.append(f"{number} messages could not be read (see faults)")
         if state == "stalled":
-            alarms.append("no data: the sender is silent although its scan is not over")
+            alarms.append("no data: the sender is silent in mid-scan")
         if lag_ms is not None and lag_ms > 1000 * ALARM_LAG_S and state == "scanning":
             alarms.append(
                 f"maps are {lag_ms / 1000:.1f} s behind: analysis is slower than the beam"

@@ -31,7 +31,7 @@ export function conditions(status, zlp) {
   }
   if (!status.recording_complete && !status.missing_messages) add("recording", "bad", "The recording is incomplete: the disk is too slow or full.");
   if (status.recording && status.disk_left_s !== null && status.disk_left_s < LEAST_DISK_S) add("disk", "bad", `The disk has room for ${Math.round(status.disk_left_s / 60)} more minutes.`);
-  if (status.missing_messages) add("loss", "bad", `${status.missing_messages} messages were lost on the way here; their pixels are marked.`);
+  if (status.missing_messages) add("loss", "bad", `${status.missing_messages} messages were lost on the way; their pixels are marked.`);
   if (status.state === "stalled") add("stalled", "bad", "No spectra are coming, and the scan is not over.");
   if (status.saturated) add("saturation", "warn", `${status.saturated} spectra hold saturated channels.`);
   for (const { kind, value, limit } of zlp?.over ?? []) {

@@ -57,9 +57,10 @@ class App {
     this.tabs = new Tabs($("tabs"), $("panels"), TABS, (tab) => view.set({ tab }));
     this.control = new ControlPanel(this.tabs.panel("control"), this.stream, view, model);
     this.alarms = new Alarms($("alarm"), this.tabs.panel("log"));
+    this.drift = new DriftPanel(this.tabs.panel("drift"), view);
     /** @type {Record<string, {update: (m: Model) => void}>} */
     this.sides = {
-      drift: new DriftPanel(this.tabs.panel("drift"), view), clusters: new ClusterPanel(this.tabs.panel("clusters"), wall),
+      drift: this.drift, clusters: new ClusterPanel(this.tabs.panel("clusters"), wall),
       pca: new PcaPanel(this.tabs.panel("pca"), (map) => view.set({ map })), scans: new ScansPanel(this.tabs.panel("scans"), this.stream, view), dose: new DosePanel(this.tabs.panel("dose"), this.asks), engine: new EnginePanel(this.tabs.panel("engine")),
     };
     this.toolbar = new Toolbar({ wall, panel: this.panel, model, view, asks: this.asks, alarms: this.alarms });
@@ -171,6 +172,7 @@ class App {
     if (any("reject", "opacity", "hidden", "luts", "locked", "logs", "percentile", "rgb", "ratio")) this.wall.recolourAll();
     if (any("map", "rgb", "ratio")) this.wall.arrange();
     if (any("cursor", "size", "rois", "pins", "fit", "signal", "scan")) this.asks.update();
+    if (any("cursor") && now.tab === "drift") this.drift.point(now.cursor, this.model.nx);
     if (any("tab")) this.tabs.show(TABS.some(([k]) => k === now.tab) ? now.tab : "drift");
     if (any("cursor") && now.cursor && this.model.scan) this.announcer.say(this.asks.readout(now.cursor, this.wall.current()));
     this.toolbar.update(changed);
@@ -249,6 +251,7 @@ class App {
     this.sideAt = performance.now();
     this.legend.update();
     this.sides[this.view.now.tab]?.update(this.model);
+    this.bench.overlays();
     this.control.update(this.allowed, this.readOnly, this.choices);
     const past = this.view.now.scan !== null;
     if (!this.connected || past) return;

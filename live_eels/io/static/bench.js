@@ -81,6 +81,7 @@ export class Bench {
   slice(on) {
     this.slicing = on;
     $("slice").setAttribute("aria-pressed", String(on));
+    $("plot").classList.toggle("slicing", on); // the window is under the pointer: it must not catch the press
     if (!on) return;
     const [low, high] = this.view.now.span ?? this.windows.bounds();
     if (!this.view.now.signal) this.sweep((low + high) / 2);
@@ -90,7 +91,7 @@ export class Bench {
   /** The pointer over the spectrum. @param {number|null} ev */
   over(ev) {
     this.pointed = ev;
-    $("energy-value").textContent = ev === null ? "\u00a0" : this.panel.readout(ev);
+    $("energy-value").textContent = ev === null ? "" : this.panel.readout(ev);
     if (this.slicing && ev !== null) this.sweep(ev);
   }
 
@@ -195,4 +196,4 @@ export class Bench {
 }
 
 /** @param {[number, number]} w */
-const span = (w) => `${w[0].toFixed(1)}–${w[1].toFixed(1)}`;
+const span = (w) => w.map((v) => parseFloat(v.toFixed(1))).join("–");

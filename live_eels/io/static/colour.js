@@ -51,6 +51,14 @@ export const REJECT_GREY = "#9a9a9a";
 export const BACKDROP = "#222222";
 export const LOST_RED = "#ff4d4d";
 
+/** A colour as a line on paper: as light as it may be to stand out against white (3.2 to 1). @param {string} hex */
+export function inked(hex) {
+  let rgb = [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
+  const light = () => rgb.reduce((sum, v, i) => sum + [0.2126, 0.7152, 0.0722][i] * (v / 255) ** 2.2, 0);
+  while (1.05 / (light() + 0.05) < 3.2) rgb = rgb.map((v) => v * 0.94);
+  return `#${rgb.map((v) => Math.round(v).toString(16).padStart(2, "0")).join("")}`;
+}
+
 /** @param {string} name @param {number} index */
 export function classColour(name, index) {
   const key = name.replace(/[\s_^{}]/g, "").replace(/²/g, "2").replace(/³/g, "3").replace(/⁴/g, "4").replace(/⁺/g, "+");
@@ -90,7 +98,8 @@ export function robustLimits(values, spec, percentile) {
     low = -high;
   }
   if (spec.kind === "fraction" && percentile > 0) [low, high] = [0, 1];
-  if (!(high > low)) [low, high] = [low - 0.5, low + 0.5];
+  if (!(high > low)) [low, high] = [sorted[0], sorted[sorted.length - 1]]; // rare events: most pixels are alike
+  if (!(high > low)) [low, high] = low === 0 ? [0, 1] : [low - 0.5, low + 0.5];
   return [low, high];
 }
 

@@ -44,7 +44,9 @@ export function openHelp(dialog) {
     left.append(...list("Keys", KEYS.map((k) => [k.keys, k.does])));
     right.append(...list("Words", WORDS), ...list("Formulas", FORMULAS));
     columns.append(left, right);
-    dialog.append(title, columns, close);
+    const head = make("div", "bar help-head");
+    head.append(title, close);
+    dialog.append(head, columns);
   }
   dialog.showModal();
 }

@@ -55,6 +55,7 @@ export class Legend {
       const box = /** @type {HTMLButtonElement} */ (row.querySelector("button"));
       box.setAttribute("aria-pressed", String(!this.view.now.hidden.includes(`${name}/${classes[i]}`)));
     });
+    $("legend-box").classList.toggle("unsure", !picture.confidence); // clusters have no confidence
     $("legend-total").textContent = `${grouped(total)} px`;
     $("legend-total").dataset.total = String(total);
     const sliders = name === this.wall.model.label && !!this.wall.model.confidence;

@@ -1,7 +1,7 @@
 // The tabs beside the maps: clusters, PCA, dose, engine.
 // Lives here: what each shows of the model. Drift, scans, control and the alarm log have their own files.
 
-import { classColour, short } from "./colour.js";
+import { REJECT_GREY, classColour, short } from "./colour.js";
 import { energies } from "./model.js";
 import { Plot } from "./plot.js";
 import { engineRows, grouped } from "./status.js";
@@ -58,7 +58,7 @@ export class ClusterPanel {
       return;
     }
     const tally = this.wall.picture(name)?.tally;
-    say(this.text, `${curve.labels.length} clusters over ${grouped(tally?.total ?? 0)} px`);
+    say(this.text, `${curve.labels.length} cluster${curve.labels.length === 1 ? "" : "s"} over ${grouped(tally?.total ?? 0)} px`);
     const pointed = this.wall.highlightMap === name ? this.wall.highlight : NaN;
     const lines = curve.labels.map((label, i) => ({
       label,
@@ -144,6 +144,7 @@ export class PcaPanel {
     const x = u.valToPos(this.components + 0.5, "x", true);
     pen.save();
     pen.strokeStyle = pen.fillStyle = getComputedStyle(document.documentElement).getPropertyValue("--warn").trim();
+    pen.textAlign = "left"; // uPlot leaves it as its axes need it
     pen.setLineDash([4, 3]);
     pen.beginPath();
     pen.moveTo(x, u.bbox.top);
@@ -202,7 +203,7 @@ export class DosePanel {
     if (points.length < 2) return;
     const names = Object.keys(points.at(-1).fractions);
     const x = Float64Array.from(points, (/** @type {any} */ p) => p.elapsed_s);
-    this.plot.draw(x, names.map((name, i) => ({ label: name, colour: classColour(name, i), values: points.map((/** @type {any} */ p) => 100 * (p.fractions[name] ?? 0)) })));
+    this.plot.draw(x, names.map((name, i) => ({ label: name, colour: name === "rejected" ? REJECT_GREY : classColour(name, i), dash: name === "rejected" ? [4, 4] : undefined, values: points.map((/** @type {any} */ p) => 100 * (p.fractions[name] ?? 0)) })));
   }
 
   /** First pass against the last: what the beam did. @param {any[]} passes */

@@ -2,7 +2,7 @@
 // Lives here: axes, colours by theme, log scales that stand zeros, bands, markers.
 
 import uPlot from "./vendor/uPlot.esm.js";
-import { short } from "./colour.js";
+import { inked, short } from "./colour.js";
 
 /**
  * @typedef {object} Line
@@ -106,12 +106,13 @@ export class Plot {
     const axis = { stroke: css("--muted"), grid: { stroke: css("--grid"), width: 1 }, ticks: { stroke: css("--grid"), width: 1 }, font: css("--plot-font") };
     const series = /** @type {uPlot.Series[]} */ ([{ label: this.options.x }]);
     const bands = /** @type {uPlot.Band[]} */ ([]);
+    const ink = document.documentElement.dataset.theme === "light" ? inked : (/** @type {string} */ hex) => hex;
     for (const line of lines) {
-      series.push({ label: line.label, stroke: line.colour, width: line.width ?? WIDTH, dash: line.dash, fill: line.fill, points: { show: line.points ?? false, size: 4 } });
+      series.push({ label: line.label, stroke: ink(line.colour), width: line.width ?? WIDTH, dash: line.dash, fill: line.fill, points: { show: line.points ?? false, size: 4 } });
       if (!line.error) continue;
       const at = series.length;
       for (const end of ["+", "−"]) series.push({ label: `${line.label} ${end} σ`, stroke: "transparent", width: 0, points: { show: false } });
-      bands.push({ series: [at, at + 1], fill: `${line.colour}40` });
+      bands.push({ series: [at, at + 1], fill: `${ink(line.colour)}40` });
     }
     this.u = new uPlot(
       {

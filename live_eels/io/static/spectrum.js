@@ -4,6 +4,7 @@
 import { short } from "./colour.js";
 import { channelAt, energies } from "./model.js";
 import { matched, scaled } from "./overlay.js";
+import { make } from "./panels.js";
 import { Plot } from "./plot.js";
 import { PIN_COLOURS, ROI_COLOURS } from "./tile.js";
 
@@ -13,6 +14,8 @@ import { PIN_COLOURS, ROI_COLOURS } from "./tile.js";
 export const TRACE_COLOURS = /** @type {Record<string, string>} */ ({
   raw: "#8a93a0", processed: "#1e90ff", background: "#ff5c5c", signal: "#37c871",
 });
+const POINTER_COLOUR = "#d7dbe0";
+const MAIN = ["processed", "signal", "raw"];
 
 export class SpectrumPanel {
   /**
@@ -26,6 +29,7 @@ export class SpectrumPanel {
     this.model = model;
     /** @type {Map<string, Answer>} */ this.answers = new Map();
     /** @type {Map<string, string>} */ this.errors = new Map();
+    this.compared = /** @type {HTMLElement} */ (document.getElementById("compared"));
     this.plot = new Plot(host, {
       x: "energy loss (eV)", y: "counts", drag: true,
       onDraw: on.draw, onCursor: on.cursor,
@@ -66,24 +70,21 @@ export class SpectrumPanel {
       }
     }
     const hover = this.answers.get("hover");
-    if (hover) lines.push({ label: "pointer", colour: "#d7dbe0", values: main(hover), width: 0.75, dash: [2, 2] });
+    if (hover) lines.push({ label: "pointer", colour: POINTER_COLOUR, values: this.main(hover), width: 0.75, dash: [2, 2] });
     for (const name of ["A", "B"]) {
       const answer = this.answers.get(name);
       if (!answer) continue;
-      lines.push({ label: `region ${name}`, colour: ROI_COLOURS[name], values: main(answer), error: answer.curves.error ?? null });
-      if (answer.curves.signal && now.overlays.includes("region signal")) {
-        lines.push({ label: `signal ${name}`, colour: ROI_COLOURS[name], values: answer.curves.signal, dash: [3, 3] });
-      }
+      lines.push({ label: `region ${name}`, colour: ROI_COLOURS[name], values: this.main(answer), error: answer.curves.error ?? null });
     }
     const [a, b] = [this.answers.get("A"), this.answers.get("B")];
     if (a && b) {
-      const [one, other] = [main(a), main(b)];
+      const [one, other] = [this.main(a), this.main(b)];
       const difference = Float32Array.from(one, (v, i) => v - other[i]);
       lines.push({ label: "A − B", colour: "#b9a3ff", values: difference });
     }
     now.pins.forEach((_, i) => {
       const answer = this.answers.get(`pin ${i}`);
-      if (answer) lines.push({ label: `pin ${i + 1}`, colour: PIN_COLOURS[i % PIN_COLOURS.length], values: main(answer) });
+      if (answer) lines.push({ label: `pin ${i + 1}`, colour: PIN_COLOURS[i % PIN_COLOURS.length], values: this.main(answer) });
     });
     return [...lines, ...this.overlays()];
   }
@@ -111,7 +112,28 @@ export class SpectrumPanel {
     if (!axis) return;
     this.plot.log = this.view.now.log;
     this.plot.span = this.view.now.span;
-    this.plot.draw(energies(axis), this.lines());
+    const lines = this.lines();
+    this.plot.draw(energies(axis), lines);
+    this.tell(lines.filter(({ label }) => !TRACE_COLOURS[label] && label !== "pointer"));
+  }
+
+  /** What is compared, in its colours; the curves of the cursor have their buttons. @param {import("./plot.js").Line[]} lines */
+  tell(lines) {
+    const key = JSON.stringify(lines.map(({ label, colour }) => [label, colour]));
+    if (this.compared.dataset.key === key) return;
+    this.compared.dataset.key = key;
+    this.compared.replaceChildren(...lines.map(({ label, colour }) => {
+      const item = make("li", "", label);
+      item.style.setProperty("--swatch", colour);
+      return item;
+    }));
+  }
+
+  /** What regions, pins and the pointer show: the buttons say for them what they say for the cursor. @param {Answer} answer */
+  main({ curves }) {
+    const { traces } = this.view.now;
+    const name = MAIN.find((n) => curves[n] && traces.includes(n));
+    return name ? curves[name] : curves.processed ?? curves.raw;
   }
 
   /** Where and how many, in a line of text. @param {import("./view.js").Pixel|null} place */
@@ -143,6 +165,3 @@ export class SpectrumPanel {
     return [`${ev.toFixed(1)} eV`, ...shown.map(([n, c]) => `${n} ${short(c[i])}`)].join(" · ");
   }
 }
-
-/** @param {Answer} answer */
-const main = (answer) => answer.curves.processed ?? answer.curves.raw;

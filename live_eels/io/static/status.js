@@ -9,7 +9,7 @@ const $ = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const WORDS = /** @type {Record<string, [string, string]>} */ ({
   waiting: ["waiting", "No scan yet. Start one, or run: live-eels doctor"],
   scanning: ["scanning", ""],
-  stalled: ["stalled", "No spectra are coming. Is the beam blanked, the acquisition paused, or the network down?"],
+  stalled: ["stalled", "Beam blanked, acquisition paused, or network down?"],
   catching_up: ["catching up", "The beam is done; the last spectra are being analysed."],
   complete: ["complete", ""],
   aborted: ["aborted", "The acquisition was stopped. What came is here, and in the recording."],

@@ -173,6 +173,7 @@ export class Windows {
     pen.rect(left, top, width, height);
     pen.clip();
     pen.font = `${11 * ratio}px system-ui, sans-serif`;
+    pen.textAlign = "left"; // uPlot leaves it as its axes need it
     const muted = getComputedStyle(document.documentElement).getPropertyValue("--muted").trim();
     let lastX = -100;
     let level = 0;

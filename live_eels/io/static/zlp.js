@@ -20,7 +20,8 @@ export class DriftPanel {
     this.widthBox = chart(host, "Width of the zero-loss peak along the scan");
     /** @type {import("./drift.js").Watch|null} */ this.found = null;
     this.plot = new Plot(this.box, { x: "", y: "shift (eV)", onDraw: (u) => this.marks(u) });
-    this.widthPlot = new Plot(this.widthBox, { x: "pixel in scan order", y: "width (eV)", onDraw: (u) => limitLines(u, [this.found?.limits.width ?? NaN]) });
+    this.widthPlot = new Plot(this.widthBox, { x: "pixel in scan order", y: "width (eV)", onDraw: (u) => this.widthMarks(u) });
+    /** Scan order of the pixel pointed at. */ this.cursor = NaN;
     const row = make("div", "limits");
     this.fields = { shift: this.field(row, "shift within ±", "shift"), width: this.field(row, "width below", "width") };
     host.append(row);
@@ -41,8 +42,16 @@ export class DriftPanel {
     return input;
   }
 
+  /** The crosshair of the maps, here a line. @param {import("./view.js").Pixel|null} cursor @param {number} nx */
+  point(cursor, nx) {
+    this.cursor = cursor ? cursor[0] * nx + cursor[1] : NaN;
+    for (const { u } of [this.plot, this.widthPlot]) u?.redraw(false);
+  }
+
   /** @param {import("./model.js").Model} model */
   update(model) {
+    const { cursor } = this.view.now;
+    this.cursor = cursor ? cursor[0] * model.nx + cursor[1] : NaN;
     const shift = model.maps.get(model.shift);
     if (!shift) {
       say(this.text, "No energy shift is measured in this scan.");
@@ -66,13 +75,21 @@ export class DriftPanel {
   }
 
   /** @param {any} u */
+  widthMarks(u) {
+    limitLines(u, [this.found?.limits.width ?? NaN]);
+    upright(u, this.cursor);
+  }
+
+  /** @param {any} u */
   marks(u) {
+    upright(u, this.cursor);
     if (!this.found) return;
     limitLines(u, this.found.limits.shift);
     const pen = u.ctx;
     const { top, height } = u.bbox;
     pen.save();
     pen.strokeStyle = pen.fillStyle = AMBER;
+    pen.textAlign = "left"; // uPlot leaves it as its axes need it
     pen.lineWidth = devicePixelRatio;
     for (const { pixel, by } of this.found.shift.jumps) {
       const x = u.valToPos(pixel, "x", true);
@@ -84,6 +101,23 @@ export class DriftPanel {
     }
     pen.restore();
   }
+}
+
+/** A line through the pixel pointed at, if it is in sight. @param {any} u @param {number} pixel */
+function upright(u, pixel) {
+  const pen = u.ctx;
+  const { left, top, width, height } = u.bbox;
+  const x = u.valToPos(pixel, "x", true);
+  u.root.dataset.cursor = String(x >= left && x <= left + width ? pixel : "");
+  if (!u.root.dataset.cursor) return;
+  pen.save();
+  pen.strokeStyle = getComputedStyle(document.documentElement).getPropertyValue("--text").trim();
+  pen.lineWidth = devicePixelRatio;
+  pen.beginPath();
+  pen.moveTo(x, top);
+  pen.lineTo(x, top + height);
+  pen.stroke();
+  pen.restore();
 }
 
 /** Dashed lines where an alarm is raised, if they are in sight. @param {any} u @param {number[]} levels */

@@ -201,6 +201,14 @@ def test_keyboard_alone(screen):
     page.keyboard.press("-")
     page.keyboard.press("3")
     screen.wait("document.body.dataset.map === 'cluster'")
+    page.keyboard.press("h")
+    assert page.locator("#contrast-box").is_visible()
+    page.keyboard.press("Escape")
+    screen.set(zoom={"k": 3, "y": 0.5, "x": 0.5}, span=[620, 680])
+    page.locator("#big-map").focus()
+    page.keyboard.press("0")
+    assert screen.now("zoom")["k"] == 1
+    assert screen.now("span") is None
     page.keyboard.press("t")
     assert screen.js("() => document.documentElement.dataset.theme") == "light"
     page.keyboard.press("m")

@@ -29,7 +29,7 @@ def test_silence_counts_up_turns_red_and_says_stalled(screen, engine):
     first = screen.js("() => liveEels.model.age()")
     screen.wait("a => liveEels.model.age() > a + 0.3", first)
     assert screen.js("() => document.body.dataset.stale") == "true"
-    assert "No spectra" in screen.text("#advice")
+    assert "Beam blanked" in screen.text("#advice")
     screen.wait("document.querySelector('#alarm').textContent.includes('No spectra')")
 
 
@@ -241,3 +241,52 @@ def test_token_is_demanded_where_the_server_is_open_to_others(engine, open_scree
         stranger = open_screen(url.split("?")[0])
         stranger.wait("document.body.dataset.refused !== undefined")
         stranger.wait("document.querySelector('#advice').textContent.includes('token')")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"recording": True, "disk_left_s": 240.0}, "room for 4 more minutes"),
+        ({"state": "stalled"}, "No spectra are coming"),
+        ({"saturated": 3}, "3 spectra hold saturated channels"),
+        ({"missing_messages": 2}, "2 messages were lost on the way"),
+        ({"recording_complete": False}, "recording is incomplete"),
+        ({"alarms": ["analysis is 3.0 s behind"]}, "3.0 s behind"),
+    ],
+)
+def test_each_rule_raises_its_alarm_once_and_with_sound_if_wanted(screen, engine, change, words):
+    engine.truth["shift"] = engine.truth["shift"] * 0  # no jump
+    engine.advance(40)
+    screen.shows(2)
+    screen.js(
+        """() => {
+          window.tones = 0;
+          window.AudioContext = class {
+            createGain() { return { gain: {}, connect: (to) => to }; }
+            createOscillator() {
+              const start = () => { tones += 1; };
+              return { frequency: {}, connect: (to) => to, start, stop() {} };
+            }
+          };
+        }"""
+    )
+    screen.page.locator("#tab-log").click()
+    screen.page.get_by_role("button", name="sound").click()
+    engine.status_changes = change
+    screen.wait("w => document.querySelector('#alarm').textContent.includes(w)", words)
+    engine.advance(8)
+    screen.shows(3)
+    texts = screen.page.locator("#panel-log tr").all_inner_texts()
+    assert sum(words in text for text in texts) == 1
+    assert screen.js("() => tones") == 1
+
+
+def test_the_strip_has_losses_queue_and_room_on_the_disk(screen, engine):
+    assert screen.text("#rec-room") == "rec · 2:00 h free"
+    assert screen.text("#queue") == "10 %"
+    engine.status_changes = {
+        "missing_messages": 3, "late": 2, "duplicates": 1, "queue": {"record": 0.95}
+    }  # fmt: skip
+    screen.wait("document.querySelector('#lost').textContent === '3 · 2 · 1'")
+    screen.wait("document.querySelector('#queue-box').dataset.level === 'bad'")
+    assert screen.page.locator("#lost-box").get_attribute("data-level") == "bad"
