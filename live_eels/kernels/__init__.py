@@ -63,6 +63,15 @@ def jit(function: F) -> F:
     return _compile(function)
 
 
+def inlined(function: F) -> F:
+    """Compile what kernels call, into each of them.
+
+    Called as a function it would be optimised twice, alone and beside its caller; which of the two
+    runs depends on whether this process compiled it, and under ``fastmath`` they differ.
+    """
+    return _compile(function, forceinline=True)
+
+
 def pjit(function: F) -> F:
     """Compile a kernel whose ``prange`` loops run over pixels."""
     return _compile(function, parallel=True)

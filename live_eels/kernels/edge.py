@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from live_eels.kernels import jit
+from live_eels.kernels import inlined, jit
 
 STEP_EV = 0.5
 """Distance of the positions tried in the coarse search, eV."""
@@ -25,7 +25,7 @@ LOOKED_AT = tuple(BEHIND + i for i in (-13, -5, -3, 3, 8, 16, 20, 28, 32, 40))
 """Steps whose integral the contrast at step ``BEHIND`` is made of."""
 
 
-@jit
+@inlined
 def _integrate(row: NDArray[np.float32], margin: int, pad: int, out: NDArray[np.float64]) -> None:
     """Running integral of ``row`` at its channel borders, continued by ``pad`` at both ends.
 
@@ -44,7 +44,7 @@ def _integrate(row: NDArray[np.float32], margin: int, pad: int, out: NDArray[np.
         out[pad + n + i] = total + i * last
 
 
-@jit
+@inlined
 def _at(integral: NDArray[np.float64], place: float) -> float:
     """Integral at ``place``, by a straight line between channel borders."""
     k = int(place)
@@ -52,7 +52,7 @@ def _at(integral: NDArray[np.float64], place: float) -> float:
     return value
 
 
-@jit
+@inlined
 def _sample(
     integral: NDArray[np.float64], start: float, step: float, out: NDArray[np.float64]
 ) -> None:
@@ -61,7 +61,7 @@ def _sample(
         out[i] = _at(integral, start + i * step)
 
 
-@jit
+@inlined
 def _contrast(s: NDArray[np.float64], i: int) -> float:
     """How much position ``i`` of integral ``s`` (one value per step) looks like an L3 edge.
 
@@ -78,7 +78,7 @@ def _contrast(s: NDArray[np.float64], i: int) -> float:
     return found
 
 
-@jit
+@inlined
 def _refine(
     integral: NDArray[np.float64], near: float, step: float, s: NDArray[np.float64]
 ) -> float:
