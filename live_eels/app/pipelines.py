@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -183,14 +184,25 @@ def make_pipeline(
 def _first_that_fits(
     session: Session, wanted: PreprocessSettings, build: Callable[[PreprocessSettings], Pipeline]
 ) -> Pipeline:
-    try:
-        return build(wanted)
-    except WindowError as error:
-        session.problem(f"{error}. This scan is analysed with default windows instead.")
-    try:
-        return build(PreprocessSettings())
-    except WindowError:
-        return build(PreprocessSettings(background="none", align="none"))
+    """With the settings wanted, else without those windows, else without any of them."""
+    windows = {"window_ev": None, "background_ev": None, "edges": (), "align_edges": ()}
+    instead = (
+        (wanted, ""),
+        (msgspec.structs.replace(wanted, **windows), "default windows"),
+        (PreprocessSettings(), "default preprocessing"),
+    )
+    problem = ""
+    for settings, said in instead:
+        try:
+            pipeline = build(settings)
+        except WindowError as error:
+            problem = problem or f"{error}."
+            continue
+        if said:
+            session.problem(f"{problem} This scan is analysed with {said} instead.")
+        return pipeline
+    session.problem(f"{problem} This scan is analysed as it is.")
+    return build(PreprocessSettings(background="none", align="none"))
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:

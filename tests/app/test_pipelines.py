@@ -56,6 +56,29 @@ def test_names_of_no_edge_are_left_to_preprocessing():
     assert for_edges(("Mn L",), ["Mn L", "Mn valence"]) == []
 
 
+def test_a_window_off_the_axis_costs_that_window_and_no_other_setting():
+    wrong = PreprocessSettings(
+        window_ev=(100.0, 200.0), dead_channels=(7,), core_offset_ev=1.5, spikes_sigma=6.0
+    )
+    session = Session(SCAN, 0, 0.0, 0.0)
+    pipeline = make_pipeline(session, Config(preprocess=wrong), ModelFinder(""))
+    kept = pipeline.preprocessor.settings
+    assert kept == PreprocessSettings(dead_channels=(7,), core_offset_ev=1.5, spikes_sigma=6.0)
+    (problem,) = session.problems
+    for words in ("100 to 200 eV", "451.5 to 771", "default windows"):
+        assert words in problem
+
+
+def test_a_channel_off_the_axis_costs_the_other_settings_too():
+    session = Session(SCAN, 0, 0.0, 0.0)
+    wrong = Config(preprocess=PreprocessSettings(dead_channels=(900,), core_offset_ev=1.5))
+    pipeline = make_pipeline(session, wrong, ModelFinder(""))
+    assert pipeline.preprocessor.settings == PreprocessSettings()
+    (problem,) = session.problems
+    assert "900" in problem
+    assert "default preprocessing" in problem
+
+
 def test_the_valence_a_user_gets_is_within_a_tenth_at_snr_20():
     """All mixtures from MnO2 over Mn2O3 to MnO, by the scene's own detector, edges named."""
     acquisition = Acquisition(load_scene("valence_gradient"), seed=1)
