@@ -143,6 +143,12 @@ def test_the_cursor_is_a_line_in_the_drift_traces(screen):
     screen.page.locator("#big-map").focus()
     screen.page.keyboard.press("ArrowDown")
     screen.wait(f"String({marked}) === '380,380'")
+    at_once = f"""async () => {{
+      liveEels.view.set({{ cursor: [1, 2] }});
+      await new Promise(requestAnimationFrame);
+      return String({marked});
+    }}"""
+    assert screen.js(at_once) == "42,42"
     screen.page.keyboard.press("Escape")
     screen.wait(f"String({marked}) === ','")
 

@@ -276,6 +276,7 @@ def test_each_rule_raises_its_alarm_once_and_with_sound_if_wanted(screen, engine
     screen.wait("w => document.querySelector('#alarm').textContent.includes(w)", words)
     engine.advance(8)
     screen.shows(3)
+    screen.wait("at => liveEels.sideAt > at", screen.js("() => liveEels.sideAt"))
     texts = screen.page.locator("#panel-log tr").all_inner_texts()
     assert sum(words in text for text in texts) == 1
     assert screen.js("() => tones") == 1
