@@ -49,6 +49,7 @@ class Trend:
                 "rate": status.analysed_per_s,
                 "lag_ms": status.lag_ms,
                 "fractions": status.label_fractions,
+                "shift_ev": status.zlp_ev,
             }
         )
         if len(self.points) > MAX_POINTS:

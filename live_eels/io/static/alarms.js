@@ -40,7 +40,7 @@ export function conditions(status, zlp) {
   }
   const jumps = zlp?.shift.jumps ?? [];
   const jump = jumps.at(-1);
-  if (jump) add("jump", "warn", `The energy axis jumped by ${jump.by < 0 ? "−" : "+"}${Math.abs(jump.by).toFixed(2)} eV at pixel ${jump.pixel}${jumps.length > 1 ? ` (${jumps.length} jumps)` : ""}: charging?`);
+  if (jump) add("jump", "warn", `The energy axis jumped by ${jump.by < 0 ? "−" : "+"}${Math.abs(jump.by).toFixed(2)} eV ${zlp?.single ? `after ${jump.pixel.toFixed(0)} s` : `at pixel ${jump.pixel}`}${jumps.length > 1 ? ` (${jumps.length} jumps)` : ""}: charging?`);
   return [...found.values()];
 }
 

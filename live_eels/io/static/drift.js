@@ -41,11 +41,11 @@ export function drift(shift) {
     pixel.push(start + size / 2);
     ev.push(median(inside));
   }
-  if (!ev.length) return { pixel, ev, jumps: [], last: NaN, range: NaN };
+  if (!ev.length) return overTime([]);
   return { pixel, ev, jumps: jumps(pixel, ev, size), last: ev[ev.length - 1], range: Math.max(...ev) - Math.min(...ev) };
 }
 
-/** @typedef {{shift: Drift, width: Drift|null, limits: {shift: [number, number], width: number}, over: {kind: "drift"|"width", value: number, limit: number}[]}} Watch */
+/** @typedef {{single: boolean, shift: Drift, width: Drift|null, limits: {shift: [number, number], width: number}, over: {kind: "drift"|"width", value: number, limit: number}[]}} Watch */
 
 /**
  * The zero-loss peak against its limits: those the person set, else how it was when the scan
@@ -54,7 +54,8 @@ export function drift(shift) {
  * @returns {Watch}
  */
 export function watch(model, chosen) {
-  const shift = traced(model.maps.get(model.shift));
+  const single = model.nx * model.ny === 1;
+  const shift = single ? overTime(model.newest ? model.trend.points : []) : traced(model.maps.get(model.shift));
   const fwhm = model.maps.get(model.width);
   const width = fwhm ? traced(fwhm) : null;
   const begun = shift.ev.length ? median(shift.ev.slice(0, FIRST_BINS)) : 0;
@@ -63,7 +64,14 @@ export function watch(model, chosen) {
   /** @type {Watch["over"]} */ const over = [];
   if (Math.abs(shift.last - begun) > half) over.push({ kind: "drift", value: shift.last - begun, limit: half });
   if (width && width.last > widest) over.push({ kind: "width", value: width.last, limit: widest });
-  return { shift, width: width?.ev.length ? width : null, limits: { shift: [begun - half, begun + half], width: widest }, over };
+  return { single, shift, width: width?.ev.length ? width : null, limits: { shift: [begun - half, begun + half], width: widest }, over };
+}
+
+/** One position has no scan order: its shift against seconds. @param {{elapsed_s: number, shift_ev: number|null}[]} points @returns {Drift} */
+function overTime(points) {
+  const known = points.filter((p) => p.shift_ev !== null);
+  const [pixel, ev] = [known.map((p) => p.elapsed_s), known.map((p) => /** @type {number} */ (p.shift_ev))];
+  return { pixel, ev, jumps: jumps(pixel, ev, 0), last: ev.at(-1) ?? NaN, range: ev.length ? Math.max(...ev) - Math.min(...ev) : NaN };
 }
 
 /** @type {WeakMap<Float32Array, {at: number, found: Drift}>} */
@@ -71,7 +79,7 @@ const known = new WeakMap();
 
 /** The trace of a map, found anew twice a second at most. @param {Float32Array|undefined} values @returns {Drift} */
 function traced(values) {
-  if (!values) return { pixel: [], ev: [], jumps: [], last: NaN, range: NaN };
+  if (!values) return overTime([]);
   const before = known.get(values);
   const now = performance.now();
   if (before && now - before.at < KEEP_MS) return before.found;

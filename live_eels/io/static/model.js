@@ -165,6 +165,11 @@ export class Model {
     return this.find(/fwhm|zlp.*width/i);
   }
 
+  /** Whether the scan shown is the one that the engine's counters speak of. */
+  get newest() {
+    return this.scan !== null && this.status?.scan_id === this.scan.id;
+  }
+
   /** @param {string} name @param {number} pixel */
   at(name, pixel) {
     const map = this.maps.get(name);

@@ -122,8 +122,8 @@ export class PcaPanel {
     this.screePlot.draw(numbers, [{ label: "variance", colour: "#4aa3ff", values: scree, points: true }]);
     const curve = model.curves.get("factors");
     if (!curve) return;
-    const mine = model.status?.scan_id === model.scan?.id; // of an earlier scan they are not known any more
-    const angles = /** @type {number[]} */ (mine ? model.status?.component_angles_deg ?? [] : []);
+    // Of an earlier scan they are not known any more.
+    const angles = /** @type {number[]} */ (model.newest ? model.status?.component_angles_deg ?? [] : []);
     const unsure = (/** @type {number} */ i) => angles[i] > CERTAIN_DEG;
     const shown = curve.labels.slice(0, FACTOR_COLOURS.length);
     this.plot.draw(energies(curve.axis), shown.map((label, i) => ({ label, colour: FACTOR_COLOURS[i], values: row(curve, i), dash: unsure(i) ? [4, 4] : undefined })));
@@ -174,6 +174,11 @@ export class DosePanel {
   update(model) {
     const { status, trend } = model;
     if (!status || !model.scan) return;
+    if (!model.newest) {
+      say(this.text, `counts per pixel ${short(median(model.maps.get(model.counts)))} · dose, shares and passes are kept for the newest scan`);
+      this.snrBox.hidden = this.box.hidden = this.table.hidden = true;
+      return;
+    }
     const { snr } = this.asks;
     const now = snr.at(-1);
     const counts = model.maps.get(model.counts);

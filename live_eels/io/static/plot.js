@@ -71,7 +71,7 @@ export class Plot {
       }
     }
     const theme = document.documentElement.dataset.theme;
-    const key = JSON.stringify([lines.map((l) => [l.label, l.colour, !!l.error, l.dash, l.width, l.fill]), this.log, theme, document.body.dataset.large]);
+    const key = JSON.stringify([lines.map((l) => [l.label, l.colour, !!l.error, l.dash, l.width, l.fill]), this.options.x, this.log, theme, document.body.dataset.large]);
     if (key !== this.key || !this.u) this.build(lines, key);
     const u = /** @type {uPlot} */ (this.u);
     u.setData(data, false);

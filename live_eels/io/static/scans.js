@@ -27,7 +27,7 @@ export class ScansPanel {
     if (key === this.key) return;
     this.key = key;
     say(this.text, earlier.length ? "Earlier scans, newest first. Cursor, zoom and windows stay, so that two can be compared." : "No earlier scan in this session.");
-    const back = this.tile("", "live", "the scan in progress", null, shown === null);
+    const back = this.tile("", "live", "the newest scan", null, shown === null);
     this.list.replaceChildren(...(earlier.length ? [back] : []), ...earlier.map((h) => this.tile(h.id, `${h.number} ${h.title || h.id}`, [h.shape.join(" × "), h.state].filter(Boolean).join(", "), this.picture(h.id), shown === h.id)));
     this.list.dataset.scans = String(earlier.length);
   }

@@ -143,7 +143,8 @@ export class SpectrumPanel {
     const cursor = this.answers.get("cursor");
     if (place && (cursor || now.cursor)) {
       const [y, x] = place;
-      const at = `${now.cursor ? "" : "newest "}${this.model.ny > 1 ? `pixel (${y}, ${x})` : this.model.nx > 1 ? `pixel ${x}` : ""}`;
+      const pixel = this.model.ny > 1 ? `pixel (${y}, ${x})` : this.model.nx > 1 ? `pixel ${x}` : "one position";
+      const at = `${now.cursor || pixel === "one position" ? "" : "newest "}${pixel}`;
       const wide = now.size > 1 ? ` ${now.size} × ${now.size}` : "";
       parts.push(`${at}${wide}${cursor && cursor.visits > cursor.n ? `, ${cursor.visits} visits` : ""}`);
     }

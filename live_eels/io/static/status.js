@@ -61,6 +61,8 @@ export function showStatus(model, connected, past) {
   const refused = document.body.dataset.refused;
   const heard = state === "waiting" && status?.endpoint ? `Listening at ${status.endpoint}. ${advice}` : advice;
   put("advice", refused ? `This server does not let this page in: ${refused}` : heard || (status?.alarms.length ? "" : "no alarms"));
+  $("blank").hidden = model.scan !== null;
+  put("blank", [state === "waiting" ? "Waiting for a scan" : word, status?.endpoint ? `listening at ${status.endpoint}` : "", "Nothing comes? live-eels doctor says why."].filter(Boolean).join("\n"));
   if (!status) return;
   const data = document.body.dataset;
   data.version = String(model.version);
@@ -82,7 +84,12 @@ function titleAndProgress(model, status, past) {
   put("scan-shape", [past ? "" : `scan ${status.scan_number}`, pixels, scan?.simulated ? "simulated" : ""].filter(Boolean).join(" · "));
   const goal = status.pixels_total * Math.max(status.passes, 1);
   const share = goal ? Math.min(status.visits / goal, 1) : 0;
-  /** @type {HTMLProgressElement} */ ($("progress")).value = share;
+  /** @type {HTMLProgressElement} */ ($("progress")).value = past ? 1 : share;
+  if (past) { // the engine's counters are the newest scan's
+    put("progress-text", model.history.find((h) => h.id === scan?.id)?.state ?? "–");
+    put("eta", "");
+    return;
+  }
   const row = model.ny > 1 ? `row ${Math.min(Math.ceil((status.visits % status.pixels_total || status.visits && status.pixels_total) / model.nx), model.ny)}/${model.ny} · ` : "";
   const pass = status.passes > 1 ? `pass ${Math.min(Math.floor(Math.max(status.visits - 1, 0) / status.pixels_total) + 1, status.passes)}/${status.passes} · ` : "";
   put("progress-text", status.pixels_total ? `${pass}${row}${(100 * share).toFixed(share < 0.1 ? 1 : 0)} %` : "–");

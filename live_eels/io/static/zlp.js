@@ -58,9 +58,10 @@ export class DriftPanel {
       return;
     }
     this.found = watch(model, this.view.now.limits);
-    const { shift: trace, width, limits } = this.found;
+    const { single, shift: trace, width, limits } = this.found;
     const wide = width ? ` · width ${short(width.last)} eV` : "";
-    say(this.text, `now ${short(trace.last)} eV · span ${short(trace.range)} eV · jumps ${trace.jumps.length}${wide} · no peak in ${grouped(model.status?.no_zlp ?? 0)} px`);
+    const without = model.newest ? ` · no peak in ${grouped(model.status.no_zlp)} px` : "";
+    say(this.text, `now ${short(trace.last)} eV · span ${short(trace.range)} eV · jumps ${trace.jumps.length}${wide}${without}`);
     this.box.dataset.jumps = String(trace.jumps.length);
     for (const name of /** @type {const} */ (["shift", "width"])) {
       const half = name === "shift" ? (limits.shift[1] - limits.shift[0]) / 2 : limits.width;
@@ -69,7 +70,9 @@ export class DriftPanel {
     }
     this.box.dataset.limits = JSON.stringify(limits.shift.map((v) => Math.round(100 * v) / 100));
     this.widthBox.dataset.limit = short(limits.width);
-    this.widthBox.hidden = !width;
+    this.box.hidden = trace.pixel.length < 2;
+    this.widthBox.hidden = !width || width.pixel.length < 2;
+    this.plot.options.x = single ? "time (s)" : "";
     if (trace.pixel.length > 1) this.plot.draw(trace.pixel, [{ label: "shift", colour: "#4aa3ff", values: trace.ev }]);
     if (width && width.pixel.length > 1) this.widthPlot.draw(width.pixel, [{ label: "width", colour: "#37c871", values: width.ev }]);
   }

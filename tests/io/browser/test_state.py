@@ -291,3 +291,62 @@ def test_the_strip_has_losses_queue_and_room_on_the_disk(screen, engine):
     screen.wait("document.querySelector('#lost').textContent === '3 · 2 · 1'")
     screen.wait("document.querySelector('#queue-box').dataset.level === 'bad'")
     assert screen.page.locator("#lost-box").get_attribute("data-level") == "bad"
+
+
+def test_waiting_fills_the_map_with_what_to_do(served, open_screen, engine):
+    screen = open_screen(served.url)
+    screen.page.locator("#blank").wait_for(state="visible")
+    screen.wait("document.querySelector('#blank').innerText.includes('tcp://127.0.0.1:9999')")
+    assert screen.text("#blank").startswith("Waiting for a scan")
+    assert "live-eels doctor" in screen.text("#blank")
+    engine.advance(40)
+    screen.wait("document.querySelector('#blank').hidden")
+
+
+def test_the_newest_scan_s_counters_are_not_told_of_an_earlier_one(screen, engine, served):
+    engine.finish()
+    engine.new_scan((12, 20), passes=3, title="the next")
+    engine.advance(240)
+    served.viewer.trend.add(engine.status())
+    engine.advance(240)
+    served.viewer.trend.add(engine.status())
+    screen.page.locator("#tab-dose").click()
+    screen.wait("document.querySelector('#panel-dose table').dataset.passes === '2'")
+    assert "dead channels 3" in screen.text("#panel-dose p")
+    screen.page.locator("#scans").select_option("scan-1")
+    screen.wait("liveEels.model.scan.id === 'scan-1'")
+    screen.wait("document.querySelector('#panel-dose p').textContent.includes('newest scan')")
+    assert screen.page.locator("#panel-dose table").is_hidden()
+    assert "dead channels" not in screen.text("#panel-dose p")
+    assert screen.text("#progress-text") == "complete"  # as the history has it
+    assert screen.text("#eta") == ""
+    screen.page.locator("#tab-drift").click()
+    screen.wait("document.querySelector('#panel-drift p').textContent.includes('jumps 1')")
+    assert "no peak" not in screen.text("#panel-drift p")
+    screen.page.locator("#scans").select_option("")
+    screen.wait("document.querySelector('#panel-drift p').textContent.includes('no peak')")
+
+
+def test_one_position_has_its_drift_against_time(screen, engine, served):
+    """Setting up: is the zero-loss peak still, before a scan begins? Nothing of earlier scans."""
+    screen.page.locator("#tab-drift").click()
+    shift = "#panel-drift .chart"
+    screen.wait("s => document.querySelector(s).dataset.lines === 'shift'", shift)
+    assert screen.page.locator(shift).first.is_visible()
+    engine.new_scan((), passes=60, title="live view")
+    engine.advance(1)
+    screen.wait("document.querySelector('#scan-title').textContent === 'live view'")
+    screen.wait("s => document.querySelector(s).offsetParent === null", shift)
+    assert screen.text("#caption").startswith("one position")
+    for n in range(12):
+        ev = 0.1 + (0.6 if n > 7 else 0.0)
+        engine.status_changes = {"elapsed_s": 2.0 * n, "zlp_ev": ev, "visits": n + 2}
+        served.viewer.trend.add(engine.status())
+    engine.advance(1)
+    found = "liveEels.sides.drift.found"
+    screen.wait(f"{found}?.shift.ev.length >= 12")
+    times = screen.js(f"() => {found}.shift.pixel")
+    assert set(times) >= {2.0 * n for n in range(12)}
+    screen.wait("s => document.querySelector(s).offsetParent !== null", shift)
+    assert screen.js(f"() => {found}.shift.jumps.map((j) => j.by)") == [pytest.approx(0.6)]
+    screen.wait("document.querySelector('#alarm').textContent.includes('eV after 16 s')")
