@@ -231,7 +231,7 @@ def load(seconds: float, turns: int, pages: int, browser: bool) -> None:
         engine.ended_work = True
         thread.join()
     without, with_ = np.array(rates[False]), np.array(rates[True])
-    loss = 100 * (np.median(shares[True]) - np.median(shares[False]))
+    pairs = 100 * (np.array(shares[True]) - np.array(shares[False]))
     print(
         f"512 x 512, 4096 channels, {len(engine.newest.maps)} maps at 10 Hz, one core for the "
         f"engine, {turns} turns of {seconds:g} s: {np.median(without):.0f} spectra/s alone, "
@@ -239,7 +239,8 @@ def load(seconds: float, turns: int, pages: int, browser: bool) -> None:
         f"the other core ({frames:.1f} frames/s and {megabytes:.1f} MB/s each, {page_ms:.0f} ms of "
         f"processor time a frame). "
         f"Of its core the server and numba's helpers took {100 * np.median(shares[False]):.1f} % "
-        f"alone and {100 * np.median(shares[True]):.1f} % with pages: {loss:.1f} % of throughput."
+        f"alone and {100 * np.median(shares[True]):.1f} % with pages: {np.median(pairs):.1f} % of "
+        f"throughput ({', '.join(f'{pair:.1f}' for pair in pairs)} in each pair)."
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from fake_engine import FakeEngine
 from live_eels.io.viewer import MAX_BROWSERS, MAX_REQUEST_BYTES, STATIC, Viewer
+from live_eels.io.viewer_session import MAX_SLOTS
 
 
 def decode(data):
@@ -413,6 +414,45 @@ def test_too_long_messages_end_the_connection():
             await visitor.socket.send_str(" " * (MAX_REQUEST_BYTES + 1))
             with pytest.raises(ConnectionError):
                 await visitor.hear("frame")
+
+    run(go())
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00" * 64, b'{"do": "ready"}', b"\x80\x04K\x01."])
+def test_bytes_to_the_server_are_refused_and_the_page_lives_on(data):
+    async def go():
+        engine = FakeEngine((4, 5))
+        async with served(engine) as viewer, page(viewer) as visitor:
+            await visitor.socket.send_bytes(data)
+            header, _ = await visitor.hear("error")
+            assert "JSON text" in header["error"]
+            await visitor.frame()
+
+    run(go())
+
+
+def test_a_page_that_asks_and_never_reads_holds_up_nobody():
+    """What waits for it is one answer a slot; the others see the newest maps as ever."""
+    region = {"shape": "rectangle", "corners": [[0, 0], [0, 0]]}
+
+    async def go():
+        engine = FakeEngine((64, 64), channels=4096, spectra=64)
+        engine.advance(64)
+        async with served(engine) as viewer, page(viewer) as greedy, page(viewer) as visitor:
+            await visitor.frame()
+            for i in range(4000):
+                await greedy.say(do="spectrum", id=i, slot=f"slot {i % 60}", region=region)
+                await greedy.say(do="ready", fresh=True)
+            for _ in range(5):
+                version = engine.advance(64).version
+                await visitor.frame_of(version)
+            waiting = [len(s._slots) + len(s._next) for s in viewer.sessions]
+            assert len(waiting) == 2
+            assert max(waiting) <= 2 * MAX_SLOTS
+            # 80 kB each: most were overtaken or turned away, not kept
+            assert len(engine.questions) < 1000
+            left = [s._socket._req.transport.get_write_buffer_size() for s in viewer.sessions]
+            assert max(left) < 16e6
 
     run(go())
 

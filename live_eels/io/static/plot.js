@@ -166,5 +166,5 @@ function axisSize(u, values, axisIdx, cycle) {
 
 /** @param {ArrayLike<number|null>} values @param {ArrayLike<number>} error @param {number} sign */
 function shifted(values, error, sign) {
-  return Array.from(values, (v, i) => (v === null ? null : v + sign * error[i]));
+  return Array.from(values, (v, i) => (v === null || Number.isNaN(v) ? null : v + sign * error[i]));
 }

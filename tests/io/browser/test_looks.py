@@ -57,6 +57,7 @@ def test_regions_and_pins_follow_the_buttons_of_the_curves(screen):
     ):
         screen.set(traces=traces)
         np.testing.assert_array_equal(drawn("pin 1"), answered("pin 0", curve))
+        assert screen.settle().js("() => Number.isFinite(liveEels.panel.plot.u.scales.y.max)")
         difference = answered("A", curve) - answered("B", curve)
         np.testing.assert_allclose(drawn("A − B"), difference, atol=1e-3)
 
