@@ -22,15 +22,20 @@ path_argument = click.argument("path", type=click.Path(path_type=Path, dir_okay=
 def check(path: Path, overrides: tuple[str, ...]) -> None:
     """Check a configuration file: every wrong section is named, with line and remedy.
 
-    Also tries what can be tried without a microscope: analyses exist, the model loads, the
-    stream's format is complete.
+    Also tries what can be tried without a microscope: edges and analyses exist, the model
+    loads, the stream's format is complete.
     """
-    from live_eels import analyses
+    from live_eels import analyses, edges
     from live_eels.app.formats import decoder
     from live_eels.app.pipelines import ModelFinder
 
     settings = configuration.read(path, overrides, os.environ)
     decoder(settings)
+    for name in (*settings.preprocess.edges, *settings.preprocess.align_edges):
+        try:
+            edges.find(name)
+        except edges.EdgeError as error:
+            raise configuration.ConfigError(f"[preprocess] edges: {error}") from error
     loaded = analyses.load(settings.analysis)
     ModelFinder(settings.classify.model)
     stream = settings.stream

@@ -63,6 +63,8 @@ def test_text_is_written_so_that_it_is_read_back():
         ('[stream]\nformat = "dectris"\n', ConfigError),
         ('[stream]\nformat = "karabo"\n', ConfigError),
         ('[[analysis]]\nkind = "magic"\n', Exception),
+        ('[preprocess]\nedges = ["Mn L", "Zz K"]\n', ConfigError),
+        ('[preprocess]\nalign_edges = ["Mn Q"]\n', ConfigError),
     ],
 )
 def test_check_tries_what_can_be_tried_without_a_microscope(tmp_path, text, kind):
