@@ -28,8 +28,8 @@ from live_eels.decompose_settings import DecomposeSettings
 class Worker(Protocol):
     """Carries out jobs one after another, perhaps on another thread."""
 
-    def do(self, job: Callable[[], None]) -> None:
-        """Have a job done; may wait where too many wait already."""
+    def do(self, job: Callable[[], None], size: int) -> None:
+        """Have a job done that holds ``size`` bytes; may wait where too much waits already."""
 
     def wait(self) -> None:
         """Until every job is done. Raises what a job raised."""
@@ -38,7 +38,7 @@ class Worker(Protocol):
 class AtOnce:
     """Carries out each job where it is asked for."""
 
-    def do(self, job: Callable[[], None]) -> None:
+    def do(self, job: Callable[[], None], size: int) -> None:
         """Do it."""
         job()
 
@@ -150,7 +150,7 @@ class Learners:
         rows = self._block[0] if len(self._block) == 1 else np.concatenate(self._block)
         self._handed += len(rows)
         self._block, self._waiting = [], 0
-        self._worker.do(lambda: self._learn_block(rows))
+        self._worker.do(lambda: self._learn_block(rows), rows.nbytes)
 
     def _learn_block(self, rows: NDArray[np.float32]) -> None:
         with self._timed("learn"):

@@ -17,8 +17,9 @@ from live_eels.kernels import many_threads_may_call
 A = TypeVar("A")
 B = TypeVar("B")
 
-BLOCKS_WAITING = 32
-"""Blocks that may wait to be learnt; then the stream waits for the learners."""
+BYTES_WAITING = 32 * 2**20
+"""Of blocks that may wait to be learnt; then the stream waits for the learners. The first few
+thousand spectra, each block of which may change everything, fit in: a fast stream passes by."""
 
 
 class Learning:
@@ -27,13 +28,20 @@ class Learning:
     def __init__(self, news: Callable[[], None]) -> None:
         self._news = news
         self._thread = ThreadPoolExecutor(1, "learn")
-        self._jobs: deque[Future[None]] = deque()
+        self._jobs: deque[tuple[Future[None], int]] = deque()
+        self._waiting = 0
 
-    def do(self, job: Callable[[], None]) -> None:
-        """Have a block learnt; waits where too many wait already."""
-        while self._jobs and (self._jobs[0].done() or len(self._jobs) >= BLOCKS_WAITING):
-            self._jobs.popleft().result()
-        self._jobs.append(self._thread.submit(self._run, job))
+    def do(self, job: Callable[[], None], size: int) -> None:
+        """Have a block of ``size`` bytes learnt; waits where too much waits already."""
+        while self._jobs and (self._jobs[0][0].done() or self._waiting + size > BYTES_WAITING):
+            self._next()
+        self._jobs.append((self._thread.submit(self._run, job), size))
+        self._waiting += size
+
+    def _next(self) -> None:
+        job, size = self._jobs.popleft()
+        self._waiting -= size
+        job.result()
 
     def _run(self, job: Callable[[], None]) -> None:
         job()
@@ -42,7 +50,7 @@ class Learning:
     def wait(self) -> None:
         """Until every block is learnt. Raises what a job raised."""
         while self._jobs:
-            self._jobs.popleft().result()
+            self._next()
 
 
 class Preparing:

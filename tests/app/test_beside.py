@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conftest import two_phase_scan
-from live_eels.app.beside import BLOCKS_WAITING, Beside, Learning, Preparing
+from live_eels.app.beside import BYTES_WAITING, Beside, Learning, Preparing
 from live_eels.cluster_settings import ClusterSettings
 from live_eels.decompose_settings import DecomposeSettings
 from live_eels.maps import MapBoard
@@ -85,11 +85,11 @@ def test_an_error_comes_out_where_its_item_is_asked_for():
 def test_blocks_are_learnt_in_order_and_news_is_given_of_each():
     learnt, news = [], []
     learning = Learning(lambda: news.append(len(learnt)))
-    for number in range(3 * BLOCKS_WAITING):
-        learning.do(lambda number=number: learnt.append(number))
+    for number in range(100):
+        learning.do(lambda number=number: learnt.append(number), BYTES_WAITING // 8)
     learning.wait()
-    assert learnt == list(range(3 * BLOCKS_WAITING))
-    assert news == list(range(1, 3 * BLOCKS_WAITING + 1))
+    assert learnt == list(range(100))
+    assert news == list(range(1, 101))
 
 
 def test_an_error_in_learning_is_not_lost():
@@ -97,19 +97,20 @@ def test_an_error_in_learning_is_not_lost():
         raise ValueError("cannot learn this")
 
     learning = Learning(lambda: None)
-    learning.do(fail)
+    learning.do(fail, 1)
     with pytest.raises(ValueError, match="cannot learn this"):
         learning.wait()
     learning.wait()
 
 
-def test_the_stream_waits_when_too_many_blocks_wait():
+@pytest.mark.parametrize("blocks", [4, 256])
+def test_the_stream_waits_when_blocks_hold_too_much(blocks):
     hold = threading.Event()
     learning = Learning(lambda: None)
-    for _ in range(BLOCKS_WAITING):
-        learning.do(hold.wait)
+    for _ in range(blocks):  # no more than may wait
+        learning.do(hold.wait, BYTES_WAITING // blocks)
     fed = threading.Event()
-    feeder = threading.Thread(target=lambda: (learning.do(lambda: None), fed.set()))
+    feeder = threading.Thread(target=lambda: (learning.do(lambda: None, 1), fed.set()))
     feeder.start()
     assert not fed.wait(0.05)
     hold.set()
