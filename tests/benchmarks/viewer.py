@@ -190,12 +190,12 @@ class Worked(FakeEngine):
             self.board.announce(self.pipeline.specs)
             self.board.update(result)
             self.done += len(pixels)
+            if (part := next(self.pipeline.refreshed(), None)) is not None:  # as the engine does
+                self.board.announce(self.pipeline.specs)
+                self.board.update(part)
             self.cpu_s = time.thread_time()
             if time.perf_counter() > next_s:
                 next_s = time.perf_counter() + EVERY_S
-                for part in self.pipeline.refreshed():
-                    self.board.announce(self.pipeline.specs)
-                    self.board.update(part)
                 self.newest = self.board.snapshot(
                     self.pipeline.curves(), self.pipeline.scree, self.pipeline.components
                 )
