@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import zmq
 from click.testing import CliRunner
 
 from live_eels import bench
@@ -134,3 +135,13 @@ def test_command_prints_and_writes(measured, tmp_path):
     assert result.exit_code == 0
     assert "keeps up with" in result.output
     assert json.loads(file.read_text()).keys() >= KEYS | {"machine", "versions", "settings"}
+
+
+def test_the_start_of_a_run_does_not_count():
+    assert load.start_s(20.0) == 2.0
+    assert load.start_s(1.0) == pytest.approx(0.4)
+    with zmq.Context() as context:
+        echo = load._Echo(context, "inproc://nowhere", 3)
+        echo.stop()
+    echo._out[:], echo._back[:] = [0.0, 5.0, 10.0], [9.0, 5.1, 10.2]
+    assert echo.latencies_ms() == pytest.approx([100.0, 200.0])

@@ -61,7 +61,7 @@ def bench(
     dict
         Rates in spectra/s, latencies in ms; the keys are those of ``report``.
     """
-    seconds, again, side = (3.0, 1, 512) if quick else (20.0, 3, 1024)
+    seconds, again, side = (5.0, 1, 512) if quick else (20.0, 3, 1024)
     busy = psutil.cpu_percent(interval=0.5)
     with tempfile.TemporaryDirectory(prefix="live_eels_bench_", dir=folder) as place:
         spectra = Path(place) / "spectra.npz"

@@ -153,7 +153,7 @@ def _watch(engine: Any, analysed: Any, answer: Connection) -> dict[str, Any]:
     session = engine.current
     if session is None or len(times) < 2:
         raise BenchError("the engine analysed nothing")
-    first = np.searchsorted(times, times[0] + load.SKIP * (times[-1] - times[0]))
+    first = np.searchsorted(times, times[0] + load.start_s(times[-1] - times[0]))
     last = np.searchsorted(counts, counts[-1])  # the sender may have been done for a while
     seconds = times[last] - times[first]
     pipeline = session.pipeline

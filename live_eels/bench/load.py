@@ -27,8 +27,14 @@ WINDOW = 4096
 MOST_PER_S = 45_000
 """Messages for each second of a run whose headers are made before it."""
 
-SKIP = 0.1
-"""The first part of a run does not count: kernels, caches, first components."""
+START_S, START_SHARE = 2.0, 0.4
+"""The start of a run does not count: there every spectrum is learnt and every block may be news.
+So many seconds, or this share of a run that is shorter than five."""
+
+
+def start_s(seconds: float) -> float:
+    """How much of a run of so many seconds is its start."""
+    return min(START_S, START_SHARE * seconds)
 
 
 def template(path: Path, channels: int, *, dual: bool) -> None:
@@ -220,10 +226,13 @@ class _Echo:
             self._back[new] = now
 
     def latencies_ms(self) -> list[float]:
-        """Latency of each pixel that came back, without the first part of the run."""
+        """Latency of each pixel that came back, without those of its start."""
         time.sleep(0.3)  # the last ones are still under way
         known = np.flatnonzero(np.isfinite(self._out) & np.isfinite(self._back))
-        known = known[int(len(known) * SKIP) :]
+        if not known.size:
+            return []
+        sent = self._out[known]
+        known = known[sent >= sent.min() + start_s(float(np.ptp(sent)))]
         latencies: list[float] = ((self._back - self._out)[known] * 1e3).tolist()
         return latencies
 
