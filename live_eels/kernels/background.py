@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from live_eels.kernels import jit
+from live_eels.kernels import inlined, jit
 
 _POINTS = 2048
 _STEEPEST = 12.0  # |r| * (width of the fit window in t); beyond it the slope is noise
@@ -186,7 +186,7 @@ def fill_row(
         out[i] = amplitude * quick_exp(steep * t[i])
 
 
-@jit
+@inlined
 def chi_square_row(
     x: NDArray[np.float32], first: int, t: NDArray[np.float32], slope: float, log_amplitude: float
 ) -> float:
