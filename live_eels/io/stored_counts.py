@@ -6,6 +6,7 @@ file itself, are `recorder`'s matter.
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from numpy.typing import NDArray
 from live_eels.io.layout import Extent
 
 _BLOCK_BYTES = 32 * 1024 * 1024
+
+_VIEWED_BYTES = 64 * 1024 * 1024
+"""So much of the file is looked at before the view is let go of: a system counts it as memory of
+this program, and at the end of a scan every pixel is read once more."""
 
 
 class StoredCounts:
@@ -37,17 +42,28 @@ class StoredCounts:
         self.extent = extent
         self.visits = np.zeros(extent.pixels, np.uint16)
         shape = (extent.pixels, extent.channels)
-        self.counts: NDArray[Any] = np.memmap(path, extent.dtype, "r", extent.offset, shape).view(
-            np.ndarray
-        )
+        mapped = np.memmap(path, extent.dtype, "r", extent.offset, shape)
+        self.counts: NDArray[Any] = mapped.view(np.ndarray)
+        self._map: mmap.mmap | None = mapped.base if isinstance(mapped.base, mmap.mmap) else None
+        self._viewed = 0
 
     def let_go(self) -> None:
         """Unmap the file, so that it can be removed; nothing can be read from then on."""
         self.counts = np.zeros((0, self.extent.channels), self.extent.dtype)
+        self._map = None
+
+    def _looked_at(self, rows: int) -> None:
+        """Let go of the view now and then; what is asked for again comes back by itself."""
+        self._viewed += rows * self.extent.row_bytes
+        view = self._map  # another thread may let go of it
+        if self._viewed > _VIEWED_BYTES and view is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self._viewed = 0
+            view.madvise(mmap.MADV_DONTNEED)
 
     def read(self, pixels: NDArray[np.int64]) -> NDArray[Any]:
         """Read counts, ``(pixel, channel)`` of the stored dtype; pixels never seen are 0."""
         seen = self.visits[pixels] > 0
+        self._looked_at(pixels.size)
         if seen.all():
             return self.counts[pixels]
         # A hole in the file is not touched: on a full memory disk that would kill us (SIGBUS).
@@ -74,6 +90,7 @@ class StoredCounts:
         for first in range(0, self.extent.pixels, block):
             seen = self.visits[first : first + block] > 0
             part = self.counts[first : first + block, channels]
+            self._looked_at(len(part))
             if seen.all():
                 sums[first : first + block] = part.sum(axis=1, dtype=wide)
             else:
@@ -92,6 +109,7 @@ class StoredCounts:
         block = max(1, _BLOCK_BYTES // (8 * channels))
         for first in range(0, seen.size, block):
             rows = self.counts[seen[first : first + block]].astype(np.float64)
+            self._looked_at(len(rows))
             total += rows.sum(axis=0)
             squares += np.einsum("pc,pc->c", rows, rows)
         mean = total / seen.size

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import mmap
 import threading
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from live_eels.io import stored_counts
+from live_eels.io.layout import Extent
 from live_eels.io.recorder import Recorder
 from live_eels.spectra import (
     ScanEnd,
@@ -104,3 +107,21 @@ def test_visits_are_a_copy(path: Path) -> None:
     rec = Recorder(path, make_scan())
     rec.visits()[:] = 1
     assert not rec.visits().any()
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="the system knows no such advice")
+def test_what_was_read_does_not_stay_in_this_program_s_memory(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_counts, "_VIEWED_BYTES", 2**20)
+    extent = Extent(4096, np.dtype("<u2"), 16384, 2048, 0)
+    with path.open("wb") as file:
+        file.truncate(extent.offset + extent.pixels * extent.row_bytes)  # 64 MiB
+    stored = stored_counts.StoredCounts(path, extent)
+    stored.visits[:] = 1
+    before = psutil.Process().memory_info().rss
+    for first in range(0, extent.pixels, 64):
+        assert not stored.read(np.arange(first, first + 64)).any()
+        assert psutil.Process().memory_info().rss - before < 16 * 2**20
+    assert not stored.window_sum(slice(0, 2048)).any()
+    assert psutil.Process().memory_info().rss - before < 48 * 2**20  # a block of it is 32 MiB
