@@ -63,18 +63,19 @@ class Typical:
 
     def before_look(self, pixels: NDArray[np.int64]) -> int:
         """How many of the next pixels come before it is time to look."""
-        chosen = np.flatnonzero(self._chosen(pixels))
+        chosen = np.flatnonzero(self.chosen(pixels))
         missing = self._next_look - self.looked_at
         return len(pixels) if len(chosen) < missing else int(chosen[missing - 1]) + 1
 
-    def _chosen(self, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def chosen(self, pixels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of these pixels stand for all."""
         # Every 1024th pixel of a scan 1024 wide would be its first column.
         spread = (pixels * _GOLDEN) % 2**32
         return np.asarray((spread < 2**32 // self._every) | (pixels < _FIRST), np.bool_)
 
     def add(self, pixels: NDArray[np.int64], counts: NDArray[Any], correction: Correction) -> None:
         """Take in the chosen ones of these pixels; ``counts`` raw ``(pixel, channel)``."""
-        chosen = self._chosen(pixels)
+        chosen = self.chosen(pixels)
         if chosen.any():
             rows = counts if chosen.all() else counts[chosen]
             used = spikes.compare_rows(rows, correction, self._mean, self._sums)

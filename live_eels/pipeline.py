@@ -343,7 +343,9 @@ class Pipeline:
 
     # What happens at the end
 
-    def settle(self, chunks: Callable[[int], Iterable[Chunk]]) -> Iterator[ChunkResult]:
+    def settle(
+        self, chunks: Callable[[int], Iterable[Chunk]], *, afresh: bool = False
+    ) -> Iterator[ChunkResult]:
         """Compute every pixel once more, from its raw counts, with the final basis and centres.
 
         If the pixels did not come in raster order, once each, or the preprocessing has since
@@ -354,10 +356,12 @@ class Pipeline:
         ----------
         chunks
             Given a size, the recorded pixels in raster order in chunks of that size.
+        afresh
+            The learners start anew: they saw no more than `Preprocessor.telling` asks for.
         """
         self.learners.wait()
         learnt_better = self.preprocessor.freeze()
-        if learnt_better or self._out_of_order:
+        if afresh or learnt_better or self._out_of_order:
             self._begin_learning()
             self.preprocessor.begin_again()
             for ready in self._ahead(self.prepare, chunks(SETTLE_PIXELS)):

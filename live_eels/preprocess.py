@@ -176,6 +176,15 @@ class Preprocessor:
         self._learns, self._settled = False, True
         return again
 
+    def telling(self, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of these pixels that have to be processed before ``freeze``: few, if any.
+
+        All where edges are tracked or backgrounds averaged: there each tells of its neighbours.
+        """
+        if self._tracks is not None or self.settings.background_pixels > 0:
+            return pixels
+        return pixels[self._typical.chosen(pixels)]
+
     def begin_again(self) -> None:
         """Forget what a spectrum typically is, to learn it in another order; after ``freeze``."""
         self._typical = Typical(self.scan.pixels, self.scan.core.axis.size)

@@ -101,6 +101,34 @@ def test_what_is_settled_is_what_is_refreshed():
     assert list(pipeline.refreshed()) == []  # until something moves again
 
 
+@pytest.mark.parametrize(
+    ("settings", "looked_at"),
+    [({}, 0.5), ({"align": "edge", "edges": ("Mn L",)}, 1.0), ({"background_pixels": 1}, 1.0)],
+)
+def test_a_recording_surveyed_first_gives_the_result_of_the_live_scan(settings, looked_at):
+    scan, core, low, _ = two_phase_scan((64, 48))
+    core[:, 90] += 4000  # a hot channel, found when some pixels have been seen
+    changes = {"preprocess": PreprocessSettings(**settings)}
+    live, seen = settled(scan, core, low, always(256), **changes)
+    pipeline = pipeline_of(scan, **changes)
+    pixels = pipeline.preprocessor.telling(np.arange(scan.pixels))
+    assert len(pixels) / scan.pixels == pytest.approx(looked_at, abs=0.2)
+    pipeline.prepare(Chunk(scan, pixels, core[pixels], low[pixels]))
+    board = MapBoard(scan, pipeline.specs)
+    for result in pipeline.settle(
+        lambda size: chunks_of(scan, core, low, always(size)), afresh=True
+    ):
+        board.announce(pipeline.specs)
+        board.update(result)
+    assert pipeline.preprocessor.bad_channels.tolist() == [90]
+    assert seen.preprocessor.bad_channels.tolist() == [90]
+    assert pipeline.spectra_done < seen.spectra_done
+    maps = board.snapshot().maps
+    assert maps.keys() == live.keys()
+    for name, values in live.items():
+        np.testing.assert_array_equal(maps[name], values, err_msg=name)
+
+
 @pytest.mark.parametrize("order", ["swapped chunks", "a pixel again", "backwards"])
 def test_pixels_that_come_out_of_order_are_noticed(order):
     scan, core, low, _ = two_phase_scan((4, 20))

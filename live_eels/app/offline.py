@@ -1,7 +1,8 @@
 """The same pipeline over a file, as fast as it goes: no sockets, no threads.
 
-Learns from the recording in raster order, then computes every pixel with the final basis,
-exactly as a live scan is settled at its end; so the two give the same maps.
+Looks at the few pixels that tell the preprocessing what it must know of all, learns from the
+recording in raster order, then computes every pixel with the final basis, exactly as a live scan
+is settled at its end; so the two give the same maps.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-import numpy as np
 
 from live_eels.app.beside import Beside
 from live_eels.app.pipelines import ModelFinder, make_pipeline, one_blas_thread
@@ -21,7 +20,7 @@ from live_eels.io.recording import Recording
 from live_eels.maps import MapBoard
 from live_eels.spectra import Chunk, ScanEnd
 
-LEARN_PIXELS = 1024
+SURVEY_PIXELS = 1024
 
 
 def process(
@@ -65,29 +64,29 @@ def _process(
     models = ModelFinder(config.classify.model)
     pipeline = session.pipeline = make_pipeline(session, config, models, beside)
     board = session.board = MapBoard(scan, pipeline.specs)
-    total = int(np.count_nonzero(recording.visits() > 0))
     recorder = Recorder(out, recording.as_one_pass()) if out is not None else None
-    done = 0
+    pixels = recording.recorded
+    passes = iter(("learn", "label"))
 
-    def copied() -> Iterator[Chunk]:
-        for chunk in recording.chunks(LEARN_PIXELS):
-            if recorder is not None:
+    def chunks(size: int) -> Iterator[Chunk]:
+        phase, done = next(passes), 0
+        for chunk in recording.chunks(size):
+            if recorder is not None and phase == "learn":
                 recorder.write(chunk)
             yield chunk
+            done += len(chunk.pixels)
+            progress(phase, done, len(pixels))
 
-    for ready in beside.preparing.ahead(pipeline.prepare, copied()):
-        pipeline.learn(ready)
-        done += 0 if ready is None else len(ready.total)
-        progress("learn", done, total)
-    session.counters.visits = session.counters.pixels = session.analysed = done
-    session.recorded = done if recorder else 0
-
+    survey = recording.chunks(SURVEY_PIXELS, pipeline.preprocessor.telling(pixels))
+    for _ in beside.preparing.ahead(pipeline.prepare, survey):
+        pass
     done = 0
-    for result in pipeline.settle(recording.chunks):
+    for result in pipeline.settle(chunks, afresh=True):
         board.announce(pipeline.specs)
         board.update(result)
         done += len(result.pixels)
-        progress("label", done, total)
+    session.counters.visits = session.counters.pixels = session.analysed = done
+    session.recorded = done if recorder else 0
     session.settled, session.finished, session.ended_s = done, True, time.monotonic()
     session.end = ScanEnd(scan.id, "complete" if done == scan.pixels else "aborted", done)
     session.snapshot = board.snapshot(pipeline.curves(), pipeline.scree, pipeline.components)

@@ -103,12 +103,18 @@ class Recording:
         read = self.rows[self._role(signal)](wanted)
         return read if wanted.size == pixels.size and _ascending(pixels) else read[back]
 
-    def chunks(self, pixels: int = 256) -> Iterator[Chunk]:
-        """Chunks of at most ``pixels`` pixels, in raster order, without those never seen."""
+    @property
+    def recorded(self) -> NDArray[np.int64]:
+        """Pixels that came, of either signal, rising."""
+        core = self.visits("core") > 0
+        return np.flatnonzero(core | (self.visits("low") > 0) if "low" in self.rows else core)
+
+    def chunks(self, pixels: int = 256, of: NDArray[np.int64] | None = None) -> Iterator[Chunk]:
+        """Chunks of at most ``pixels`` pixels, in raster order: of all `recorded`, or of some."""
         core, low = self.visits("core") > 0, None
         if "low" in self.rows:
             low = self.visits("low") > 0
-        wanted = np.flatnonzero(core if low is None else core | low)
+        wanted = self.recorded if of is None else of
         for first in range(0, wanted.size, pixels):
             part = wanted[first : first + pixels]
             yield Chunk(

@@ -121,9 +121,10 @@ def chain() -> Row:
             large, preprocess=PreprocessSettings(), decompose=DecomposeSettings(components=8),
             cluster=ClusterSettings(clusters=6), classifier=classifier,
         )  # fmt: skip
-        for chunk in chunks(len(core)):
-            pipeline.learn(pipeline.prepare(chunk))
-        for _ in pipeline.settle(chunks):
+        telling = pipeline.preprocessor.telling(np.arange(large.pixels))
+        at = telling % len(core)
+        pipeline.prepare(Chunk(large, telling, core[at], low[at]))
+        for _ in pipeline.settle(chunks, afresh=True):
             pass
 
     return Row(f"whole chain, {OUR_SIDE} x {OUR_SIDE} from a file", f"HyperSpy, {SIDE} x {SIDE}",
