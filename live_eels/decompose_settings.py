@@ -35,7 +35,7 @@ class DecomposeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     components: Annotated[int, Meta(ge=1, le=64)] | None = None
     width: Annotated[int, Meta(ge=2, le=128)] = 16
     weighting: Literal["poisson", "none"] = "poisson"
-    block_pixels: Annotated[int, Meta(ge=16, le=4096)] = 256
+    block_pixels: Annotated[int, Meta(ge=16, le=4096)] = 1024
     full_pixels: Annotated[int, Meta(ge=0)] = 16384
     later_share: Annotated[float, Meta(gt=0, le=1)] = 0.25
     growth: Annotated[float, Meta(gt=0, le=4)] = 0.25
