@@ -57,6 +57,12 @@ class Typical:
         return total
 
     @property
+    def steady(self) -> NDArray[np.float64]:
+        """The same without each channel's largest count, which may be a spike."""
+        steady: NDArray[np.float64] = self.total - self._sums[spikes.LARGEST]
+        return steady
+
+    @property
     def due(self) -> bool:
         """Whether it is time to look."""
         return self.looked_at >= self._next_look

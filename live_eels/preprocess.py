@@ -195,7 +195,7 @@ class Preprocessor:
         typical = self._typical
         wanted = self.settings.find_bad_channels and not self._settled
         if wanted and typical.looked_at >= _LEAST_LOOKED_AT:
-            bad = find_bad_channels(typical.total, self._given_bad)
+            bad = find_bad_channels(typical.steady, self._given_bad)
             if not np.array_equal(bad, self._core.bad):
                 self._changed = True
                 self._core = self._core._replace(bad=bad)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from live_eels.kernels.bad_channels import find_bad_channels
 from live_eels.kernels.correct import Correction
 from live_eels.kernels.spikes import NO_REFERENCE, SQUARES
 from live_eels.other_pixels import EdgeTracks, Typical
@@ -136,6 +137,17 @@ def test_dark_gain_and_bad_channels_are_out_of_it():
     np.testing.assert_allclose(typical.reference.mean, LEVEL, rtol=0.1, atol=2)
     assert typical.total[33] > 1e8  # bad channels are found from what was measured
     assert np.isfinite(typical._sums[SQUARES]).all()
+
+
+def test_one_spike_makes_no_channel_bad():
+    rows = counts(64, factor=0.05)
+    rows[20, 150] += 3000
+    typical = fed(rows, Typical(4096, CHANNELS))
+    assert find_bad_channels(typical.steady, NONE).size == 0
+    assert find_bad_channels(typical.total, NONE).tolist() == [150]
+    rows[:, 150] += 3000
+    typical = fed(rows, Typical(4096, CHANNELS))
+    assert find_bad_channels(typical.steady, NONE).tolist() == [150]
 
 
 def tracked(positions_ev, span=20):

@@ -6,8 +6,8 @@ from live_eels.kernels.bad_channels import find_bad_channels
 NONE = np.zeros(0, np.int32)
 
 
-def total(seed=0, level=500.0):
-    at = np.arange(600.0)
+def total(seed=0, level=500.0, channels=600):
+    at = np.arange(float(channels))
     shape = level * (1 + at / 300) ** -3
     shape += 3 * level * np.exp(-0.5 * ((at - 300) / 3) ** 2) + level * 0.5 / (1 + np.exp(298 - at))
     return np.random.default_rng(seed).poisson(shape * 64).astype(float)
@@ -56,9 +56,31 @@ def test_noise_of_few_counts_is_no_fault(counts):
         assert find_bad_channels(x, NONE).size == 0
 
 
+@pytest.mark.parametrize("counts", [0.3, 3.0, 30.0])
+def test_readout_noise_is_no_fault(counts):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = rng.poisson(counts, 600) + rng.normal(size=600) * 100
+        assert find_bad_channels(x, NONE).size == 0
+        x[300] += 4000
+        assert find_bad_channels(x, NONE).tolist() == [300]
+
+
+def test_an_empty_channel_is_known_from_few_counts():
+    missed = 0
+    for seed in range(50):
+        x = np.random.default_rng(seed).poisson(45.0, 600).astype(float)
+        assert find_bad_channels(x, NONE).size == 0
+        x[[100, 300, 301]] = 0
+        found = find_bad_channels(x, NONE).tolist()
+        missed += found != [100, 300, 301]
+        assert set(found) <= {100, 300, 301}
+    assert missed <= 5  # of 50
+
+
 def test_a_detector_of_which_too_much_sticks_out_is_left_as_it_is():
-    x = total()
-    x[20:580:8] *= 3
+    x = total(channels=1600)
+    x[20:1580:16] *= 3
     assert find_bad_channels(x, np.array([7], np.int32)).tolist() == [7]
 
 
