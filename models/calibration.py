@@ -19,15 +19,18 @@ from live_eels.models.graph import Graph, Heat, prepare, roughness
 from live_eels.models.lines import CLASSES, VALENCE, shipped_lines
 from live_eels.models.recipe import Recipe
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from live_eels.model_card import Rejection
 
 F8 = NDArray[np.floating[Any]]
 CALIBRATED_ON, TESTED_ON = 40_000, 16_000
-LEVELS = 5
+LEVELS = 6
 """Of noise, each with a temperature of its own."""
-SURE = (0.8, 0.97)
-"""Where confidence must hold: labels surer than this are right anyhow, others are looked at."""
+BOUNDS = (-2.5, 4.0)
+"""Of the log of a temperature: margins of support vectors on noise are large and mean nothing."""
+LABORATORY_COUNTS = 2.0
+"""How much more a usual laboratory's spectrum counts, as it is seldom unsure and says little."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,34 +52,34 @@ def softmax(logits: F8) -> F8:
     return np.asarray(e / e.sum(axis=1, keepdims=True))
 
 
-def temperature(logits: F8, label: NDArray[np.int64], rough: F8) -> Heat:
-    """Temperatures at which labels given with some confidence are as often right.
+def temperature(logits: F8, label: NDArray[np.int64], rough: F8, weight: F8 | None = None) -> Heat:
+    """Temperatures at which the best label is as often right as its probability says.
 
-    One for each of `LEVELS` of roughness: what a model overlooks in a noisy spectrum is not what
-    it overlooks in a clean one.
+    One for each of `LEVELS` of roughness, straight lines between: what a model overlooks in a
+    noisy spectrum is not what it overlooks in a clean one. All are fitted together, by maximum
+    likelihood of the best label being right or wrong; ``weight`` of each spectrum, ``(n,)``.
     """
-    parts = np.array_split(np.argsort(rough, kind="stable"), LEVELS)
-    found = [round(_one_temperature(logits[rows], label[rows]), 4) for rows in parts]
-    at = np.array([np.median(rough[rows]) for rows in parts])
+    at = np.quantile(rough, np.linspace(0.02, 0.98, LEVELS))
     at = np.round(at + 1e-3 * np.arange(LEVELS), 4)  # apart, also where many are alike
-    return Heat(tuple(at.tolist()), tuple(found))
+    part = np.stack([np.interp(rough, at, row) for row in np.eye(LEVELS)], axis=1)
+    best, top = logits.argmax(axis=1), logits.max(axis=1)
+    right, rows = best == label, np.arange(len(logits))
+    share = np.ones(len(logits)) if weight is None else weight
+    share = share / share.sum()
 
+    def misfit(log_t: F8) -> tuple[float, F8]:
+        t = np.exp(part @ log_t)
+        probability = softmax(logits / t[:, None])
+        sure = np.clip(probability[rows, best], 1e-9, 1 - 1e-9)
+        slope = -sure * (top - (probability * logits).sum(axis=1)) / t  # by the log of t
+        lost = -np.log(np.where(right, sure, 1 - sure))
+        by_sure = np.where(right, -1 / sure, 1 / (1 - sure))
+        return float(share @ lost), part.T @ (share * by_sure * slope)
 
-def _one_temperature(logits: F8, label: NDArray[np.int64]) -> float:
-    """Log of the temperature whose sure answers (`SURE`) are right as often as they say."""
-    tried = np.linspace(-1.0, 1.5, 101)
-    gap = np.ones(len(tried))
-    for i, log_t in enumerate(tried):
-        probability = softmax(logits / np.exp(log_t))
-        sure = probability.max(axis=1)
-        some = (sure > SURE[0]) & (sure < SURE[1])
-        if some.sum() >= 30:
-            right = (probability.argmax(axis=1) == label)[some]
-            gap[i] = abs(sure[some].mean() - right.mean())
-    if gap.min() == 1.0:  # it is never sure
-        return 0.0
-    near = tried[gap <= gap.min() + 0.003]  # as good as the best, with so few spectra
-    return float(near.mean())
+    found = minimize(
+        misfit, np.zeros(LEVELS), jac=True, method="L-BFGS-B", bounds=[BOUNDS] * LEVELS
+    )
+    return Heat(tuple(at.tolist()), tuple(np.round(found.x, 3).tolist()))
 
 
 def rejection(logits: F8, heat: F8, false_rejection: float) -> Rejection:
@@ -116,8 +119,9 @@ def ask(
 def calibrate(recipe: Recipe, twin: Trained, keep: Path | None = None) -> tuple[Heat, Rejection]:
     """Temperature and rejection from what the twin says of families it has not seen.
 
-    Half of these spectra as a usual laboratory sees them, half from the whole domain of the
-    training, so that confidence is neither too low for the one nor too high for the other.
+    Half of these spectra as a usual laboratory sees them, which count `LABORATORY_COUNTS` times,
+    half from the whole domain of the training, so that confidence is neither too low for the one
+    nor too high for the other.
     """
     from live_eels.models.simulated_tests import LABORATORY
 
@@ -129,7 +133,8 @@ def calibrate(recipe: Recipe, twin: Trained, keep: Path | None = None) -> tuple[
     data = joined([part for part, _ in asked])
     logits = np.concatenate([found for _, found in asked])
     x = prepare(data.window)
-    heat = temperature(logits, data.label, roughness(x))
+    weight = np.repeat([1.0, LABORATORY_COUNTS], [len(part) for part, _ in asked])
+    heat = temperature(logits, data.label, roughness(x), weight)
     good = (data.label < len(CLASSES) - 1) & (data.dose >= 30)
     return heat, rejection(logits[good], heat(x)[good], recipe.false_rejection)
 
