@@ -101,7 +101,8 @@ def _inside(points: list[Point], ny: int, nx: int) -> NDArray[np.bool_]:
         if y0 == y1:
             continue
         crosses = (y0 > y) != (y1 > y)
-        inside ^= crosses & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
+        with np.errstate(over="ignore", invalid="ignore"):  # in rows it does not cross
+            inside ^= crosses & (x < x0 + (y - y0) * (x1 - x0) / (y1 - y0))
     return inside
 
 

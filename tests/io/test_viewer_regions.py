@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from live_eels.io import viewer_regions as regions
@@ -58,6 +58,7 @@ def test_everything(shape):
 
 
 @given(st.lists(st.tuples(st.floats(), st.floats()), min_size=3, max_size=5))
+@example([(0.0, 0.0), (0.0, 0.0), (2.2250738585072014e-308, 1.0)])
 def test_no_number_breaks_it(points):
     for region in (
         regions.Polygon(points=points),
