@@ -21,27 +21,51 @@ REACH = 40
 FINE = 6
 """The fine search goes this many tenths of a step to either side."""
 
+ROWS = 4
+"""Spectra integrated side by side."""
+
 LOOKED_AT = tuple(BEHIND + i for i in (-13, -5, -3, 3, 8, 16, 20, 28, 32, 40))
 """Steps whose integral the contrast at step ``BEHIND`` is made of."""
 
 
 @inlined
-def _integrate(row: NDArray[np.float32], margin: int, pad: int, out: NDArray[np.float64]) -> None:
-    """Running integral of ``row`` at its channel borders, continued by ``pad`` at both ends.
+def _integrate(
+    counts: NDArray[np.float32],
+    start: int,
+    first: int,
+    last: int,
+    margin: int,
+    pad: int,
+    out: NDArray[np.float64],
+) -> None:
+    """Running integrals of `ROWS` spectra at their channel borders, continued by ``pad``.
 
-    The continuation rises by the mean of the first and of the last ``margin`` channels.
+    Side by side, as each sum waits for the one before: in the time of one, four are done. The
+    continuation rises by the mean of the first and of the last ``margin`` channels.
     """
-    n = row.size
-    total = 0.0
-    out[pad] = 0.0
+    n, end = last - first, counts.shape[0] - 1
+    a, b, c, d = out[0], out[1], out[2], out[3]
+    w, x = counts[start, first:last], counts[min(start + 1, end), first:last]
+    y, z = counts[min(start + 2, end), first:last], counts[min(start + 3, end), first:last]
+    in_w, in_x, in_y, in_z = 0.0, 0.0, 0.0, 0.0
+    a[pad], b[pad], c[pad], d[pad] = 0.0, 0.0, 0.0, 0.0
     for i in range(n):
-        total += row[i]
-        out[pad + i + 1] = total
-    first = out[pad + margin] / margin
-    last = (total - out[pad + n - margin]) / margin
-    for i in range(1, pad + 1):
-        out[pad - i] = -i * first
-        out[pad + n + i] = total + i * last
+        in_w += w[i]
+        in_x += x[i]
+        in_y += y[i]
+        in_z += z[i]
+        a[pad + i + 1] = in_w
+        b[pad + i + 1] = in_x
+        c[pad + i + 1] = in_y
+        d[pad + i + 1] = in_z
+    for k in range(ROWS):
+        row = out[k]
+        total = row[pad + n]
+        before = row[pad + margin] / margin
+        behind = (total - row[pad + n - margin]) / margin
+        for i in range(1, pad + 1):
+            row[pad - i] = -i * before
+            row[pad + n + i] = total + i * behind
 
 
 @inlined
@@ -137,14 +161,16 @@ def edge_windows(
     out
         Out, ``(pixel, point)``: mean counts per channel at each point, less their mean.
     """
-    integral = np.empty(last - first + 1 + 2 * pad)
+    integrals = np.empty((ROWS, last - first + 1 + 2 * pad))
     points = out.shape[1]
     coarse = np.empty(positions.max() + BEHIND + REACH)
     close = np.empty(1 + BEHIND + REACH)
     upper = np.empty(points)
     lower = np.empty(points)
     for p in range(counts.shape[0]):
-        _integrate(counts[p, first:last], margin, pad, integral)
+        if p % ROWS == 0:
+            _integrate(counts, p, first, last, margin, pad, integrals)
+        integral = integrals[p % ROWS]
         best = -np.inf
         near = starts[0]
         element[p] = 0
