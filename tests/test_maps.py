@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from live_eels.maps import MapBoard
+from live_eels.maps import BLOCK, MapBoard
 from live_eels.spectra import (
     ChunkResult,
     EnergyAxis,
@@ -50,6 +52,53 @@ def test_snapshots_do_not_change_and_cannot_be_changed():
     assert board.snapshot().maps["a"][0] == 2
     with pytest.raises(ValueError, match="read-only"):
         first.maps["a"][0] = 5
+
+
+@pytest.mark.parametrize("order", ["rising", "any"])
+def test_every_snapshot_of_a_large_map_is_that_of_its_moment(order):
+    """Against whole copies, over borders of blocks, whatever comes in between."""
+    rng, pixels = np.random.default_rng(0), 2 * BLOCK + 77
+    board, plain = MapBoard(scan_of(pixels), [MapSpec("a")]), np.full(pixels, np.nan, np.float32)
+    taken = []
+    for step in range(40):
+        if order == "rising":
+            first = int(rng.integers(pixels))
+            chosen = np.arange(first, min(first + int(rng.integers(1, 20_000)), pixels))
+        else:
+            chosen = rng.choice(pixels, 300, replace=False)
+        plain[chosen] = rng.random(len(chosen))
+        board.update(ChunkResult(chosen, {"a": plain[chosen]}))
+        if step % 3 == 0:
+            taken.append((board.snapshot(), plain.copy()))
+    for snapshot, then in taken:
+        np.testing.assert_array_equal(snapshot.maps["a"], then)
+
+
+def test_a_snapshot_copies_nothing_until_somebody_looks():
+    board = MapBoard(scan_of(64 * BLOCK), [MapSpec("a"), MapSpec("b")])
+    board.update(result(range(3 * BLOCK), a=np.arange(3 * BLOCK), b=np.arange(3 * BLOCK)))
+    tracemalloc.start()
+    try:
+        before = board.snapshot()
+        board.update(result([5], a=[1], b=[1]))
+        after = board.snapshot()
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert held < 12 * BLOCK  # one block of each map, four bytes a pixel; not 64 blocks
+    assert (before.maps["a"][5], after.maps["a"][5]) == (5, 1)
+    assert np.isnan(after.maps["a"][3 * BLOCK :]).all()
+
+
+def test_all_who_look_at_a_map_share_it_and_see_the_same_until_it_changes():
+    board = MapBoard(scan_of(3), [MapSpec("a"), MapSpec("b")])
+    first = board.snapshot()
+    looked_at = first.maps["a"]
+    board.update(result([0], b=[1]))
+    assert first.maps["a"] is looked_at
+    assert board.snapshot().maps["a"] is looked_at
+    board.update(result([0], a=[1]))
+    assert board.snapshot().maps["a"] is not looked_at
 
 
 def test_only_what_changed_is_marked_changed():

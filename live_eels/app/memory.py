@@ -6,11 +6,14 @@ import contextlib
 import ctypes
 import sys
 
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-"""``M_TRIM_THRESHOLD`` and ``M_MMAP_THRESHOLD`` of glibc's malloc.h."""
+TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
+"""``M_TRIM_THRESHOLD`` and so on, of glibc's malloc.h."""
 
 LARGEST = 32 * 2**20
 """Arrays up to this size are cut from kept memory; the most that glibc allows, bytes."""
+
+ARENAS = 2
+"""Heaps for all threads; else glibc makes up to eight for each core, each with idle memory."""
 
 KEPT = 128 * 2**20
 """What may lie idle at the end of a heap before it goes back to the system, bytes."""
@@ -26,5 +29,6 @@ def keep_freed_memory() -> bool:
         return False
     with contextlib.suppress(AttributeError, OSError):
         mallopt = ctypes.CDLL(None).mallopt
-        return bool(mallopt(MMAP_THRESHOLD, LARGEST)) and bool(mallopt(TRIM_THRESHOLD, KEPT))
+        wanted = {ARENA_MAX: ARENAS, MMAP_THRESHOLD: LARGEST, TRIM_THRESHOLD: KEPT}
+        return all(mallopt(what, value) for what, value in wanted.items())
     return False

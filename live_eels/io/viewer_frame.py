@@ -90,9 +90,12 @@ class FrameWriter:
         for name in self._sent.keys() - snapshot.maps.keys():
             del self._sent[name]
         maps = header["maps"] = {}
-        for name, values in snapshot.maps.items():
+        for name in snapshot.maps:
             before = self._sent.get(name)
-            if before is values or (want is not None and name not in want and before is not None):
+            if want is not None and name not in want and before is not None:
+                continue
+            values = snapshot.maps[name]
+            if before is values:
                 continue
             rows = self._viewer.differences.rows(before, values)
             self._sent[name] = values

@@ -96,7 +96,7 @@ def main() -> None:
     exact = StreamingPCA(channels)
     exact.learn(np.ascontiguousarray(small, np.float32))
     exact.finish()
-    label = board.values("cluster")
+    label = board.snapshot().maps["cluster"].ravel()
     known = label >= 0
     k = min(exact.components, pipeline.components)
     window = pipeline.window
