@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -47,6 +47,28 @@ class _Search:
     elements: NDArray[np.int64]
     starts: NDArray[np.float64]
     positions: NDArray[np.int64]
+
+
+class Windows(NamedTuple):
+    """What is cut out of spectra, and what is known of it.
+
+    Attributes
+    ----------
+    window
+        float32 ``(pixel, point)``: counts around the L3 edge, less their mean.
+    element
+        float32 ``(pixel, element)``: 1 for the element whose edge was found.
+    l3_ev
+        float32 ``(pixel,)``: where the edge was found on the axis.
+    strength
+        float32 ``(pixel,)``: length of what the window holds beyond level and slope, in counts of
+        one channel; nan for a spectrum that holds nan or inf there.
+    """
+
+    window: NDArray[np.float32]
+    element: NDArray[np.float32]
+    l3_ev: NDArray[np.float32]
+    strength: NDArray[np.float32]
 
 
 class Preparation:
@@ -106,20 +128,8 @@ class Preparation:
         )
         return tuple(self.elements[index].symbol for index, _, _ in found)
 
-    def windows(
-        self, counts: NDArray[Any], axis: EnergyAxis
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Cut what the model sees out of each spectrum.
-
-        Returns
-        -------
-        window
-            float32 ``(pixel, point)``: counts around the L3 edge, less their mean.
-        element
-            float32 ``(pixel, element)``: 1 for the element whose edge was found.
-        l3_ev
-            float32 ``(pixel,)``: where the edge was found on ``axis``.
-        """
+    def windows(self, counts: NDArray[Any], axis: EnergyAxis) -> Windows:
+        """Cut what the model sees out of each spectrum."""
         if self._search is None or self._search.axis != axis:
             self.bind(axis)
         search = self._search
@@ -127,17 +137,18 @@ class Preparation:
         counts = np.ascontiguousarray(counts, np.float32)
         n, window, channel = len(counts), self.window, axis.dispersion_ev
         border, which = np.empty(n), np.empty(n, np.int64)
-        seen = np.empty((n, window.points), np.float32)
+        seen, strength = np.empty((n, window.points), np.float32), np.empty(n, np.float32)
         edge.edge_windows(
             counts, search.first, search.last, search.pad, search.margin,
             search.starts, search.positions, edge.STEP_EV / channel,
             window.low_ev / channel, window.dispersion_ev / channel,
-            max(window.width_ev / channel, 1.0), which, border, seen,
+            max(window.width_ev / channel, 1.0), which, border, seen, strength,
         )  # fmt: skip
         element = np.zeros((n, len(self.elements)), np.float32)
         element[np.arange(n), search.elements[which]] = 1.0
         l3_ev = axis.offset_ev + (border + search.first - search.pad - 0.5) * channel
-        return seen, element, l3_ev.astype(np.float32)
+        strength /= np.float32(np.sqrt(channel / window.dispersion_ev))
+        return Windows(seen, element, l3_ev.astype(np.float32), strength)
 
 
 class Classifier:
@@ -252,14 +263,14 @@ class Classifier:
         if n == 0:
             empty = np.empty((0, len(self.card.classes)), np.float32)
             return Labels(np.empty(0, np.int16), empty, np.empty(0, np.float32))
-        window, element, _ = self.preparation.windows(counts, axis)
-        sound = np.asarray(np.isfinite(window).all(axis=1))
+        window, element, _, strength = self.preparation.windows(counts, axis)
+        sound = np.isfinite(strength)
         if not sound.all():
             window = np.where(sound[:, None], window, np.float32(0))
         answer = self.run(window, element)
         label = self.decide(answer)
         if noise is not None:
-            unseen = self._strength(window, axis) < EDGE_OVER_NOISE * noise
+            unseen = strength < EDGE_OVER_NOISE * noise
             label[unseen] = self._none
             if self._none >= 0:
                 answer["probability"][unseen] = np.eye(len(self._valence), dtype=np.float32)[
@@ -269,14 +280,6 @@ class Classifier:
         valence = self.mean_valence(answer)
         valence[(label < 0) | ~self._states[label]] = np.nan
         return Labels(label, answer["probability"], valence)
-
-    def _strength(self, window: NDArray[np.float32], axis: EnergyAxis) -> NDArray[np.floating[Any]]:
-        """Length of what the window holds beyond level and slope, in counts of one channel."""
-        x = np.linspace(-1.0, 1.0, window.shape[1], dtype=np.float32)
-        slope = (window @ x) / (x @ x)  # the window's mean is gone already
-        flat = window - slope[:, None] * x
-        points_per_channel = axis.dispersion_ev / self.card.window.dispersion_ev
-        return np.asarray(np.linalg.norm(flat, axis=1) / np.sqrt(points_per_channel))
 
     def decide(self, answer: Mapping[str, NDArray[np.float32]]) -> NDArray[np.int16]:
         """Pick the most probable class, or -1 where the card's limits reject, ``(n,)``."""

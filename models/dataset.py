@@ -123,7 +123,7 @@ def _block(work: tuple[LineSet, int, np.random.SeedSequence, Domain, Path | None
     prepare = preparation()
     parts = []
     for group in draw(lines, count, np.random.default_rng(seed), domain):
-        window, element, _ = prepare.windows(group.counts, group.axis)
+        window, element, *_ = prepare.windows(group.counts, group.axis)
         truth = group.fraction, group.dose, group.thickness, group.shift_ev
         parts.append(Dataset(window, element, *truth))
     data = joined(parts)

@@ -76,7 +76,7 @@ def _cut(lines: LineSet, count: int, seed: int, domain: Domain, aligned: bool) -
     points = WINDOW.low_ev + WINDOW.dispersion_ev * np.arange(WINDOW.points)
     parts: list[tuple[Any, ...]] = []
     for group in draw(lines, count, np.random.default_rng(seed), domain, group=8):
-        window, element, _ = prepare_.windows(group.counts, group.axis)
+        window, element, *_ = prepare_.windows(group.counts, group.axis)
         if not aligned:
             # The element is given, so that only the shift within its window is asked.
             symbol = "Mn" if CLASSES[group.label.min()].startswith("Mn") else "Fe"

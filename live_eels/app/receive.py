@@ -26,8 +26,8 @@ Item = tuple[Session, Scan | Chunk | ScanEnd]
 HOLD_S = 0.05
 """Spectra wait no longer than this for their chunk to fill, however busy the analysis is."""
 
-BYTES_PER_PIXEL = 512
-"""What the engine keeps of each pixel: loadings, maps, snapshots (measured: 430)."""
+BYTES_PER_PIXEL = 320
+"""What the engine keeps of each pixel: loadings, maps (measured: 170), maps that pages look at."""
 
 POLL_S = 0.002
 """While a chunk is open: how soon an analysis that has become idle gets it."""

@@ -136,6 +136,7 @@ def edge_windows(
     element: NDArray[np.int64],
     border: NDArray[np.float64],
     out: NDArray[np.float32],
+    strength: NDArray[np.float32],
 ) -> None:
     """Find the L3 edge of each spectrum and resample the spectrum around it.
 
@@ -160,6 +161,9 @@ def edge_windows(
         Out, ``(pixel,)``: which element's edge was found and where.
     out
         Out, ``(pixel, point)``: mean counts per channel at each point, less their mean.
+    strength
+        Out, ``(pixel,)``: length of what a window holds beyond level and slope; nan where it
+        holds what is no number.
     """
     integrals = np.empty((ROWS, last - first + 1 + 2 * pad))
     points = out.shape[1]
@@ -167,6 +171,8 @@ def edge_windows(
     close = np.empty(1 + BEHIND + REACH)
     upper = np.empty(points)
     lower = np.empty(points)
+    middle = 0.5 * (points - 1)
+    slopes = points * (points * points - 1) / 12.0
     for p in range(counts.shape[0]):
         if p % ROWS == 0:
             _integrate(counts, p, first, last, margin, pad, integrals)
@@ -192,5 +198,14 @@ def edge_windows(
             upper[i] = (upper[i] - lower[i]) / width
             mean += upper[i]
         mean /= points
+        along = 0.0
         for i in range(points):
-            out[p, i] = upper[i] - mean
+            upper[i] -= mean
+            out[p, i] = upper[i]
+            along += upper[i] * (i - middle)
+        slope = along / slopes
+        square = 0.0
+        for i in range(points):
+            beyond = upper[i] - slope * (i - middle)
+            square += beyond * beyond
+        strength[p] = np.sqrt(square)

@@ -16,32 +16,52 @@ def _spectra(rng, n=6, channels=300):
 def _run(counts, channel=0.25, first=0, start=600.0, search=(625.0, 651.0), points=64):
     n, pad, margin = len(counts), 120, 4
     element, border = np.empty(n, np.int64), np.empty(n)
-    out = np.empty((n, points), np.float32)
+    out, strength = np.empty((n, points), np.float32), np.empty(n, np.float32)
     begin = (search[0] - start) / channel + 0.5 - first + pad
     many = int((search[1] - search[0]) / STEP_EV) + 1
     edge_windows(
         counts, first, counts.shape[1], pad, margin, np.array([begin]), np.array([many]),
-        STEP_EV / channel, -7 / channel, 0.4 / channel, 1.6, element, border, out,
+        STEP_EV / channel, -7 / channel, 0.4 / channel, 1.6, element, border, out, strength,
     )  # fmt: skip
-    return border - pad, out, margin
+    return border - pad, out, strength
 
 
 def test_edge_is_where_the_contrast_of_the_plain_twin_is_highest():
     counts, at = _spectra(np.random.default_rng(1))
-    border, _, margin = _run(counts)
+    border, *_ = _run(counts)
     for row, found, true in zip(counts, border, at, strict=True):
         tried = np.linspace(found - 8, found + 8, 321)
-        best = max(plain.contrast(row, t, 4.0, margin) for t in tried)
-        assert plain.contrast(row, found, 4.0, margin) >= best - 1e-3 * abs(best)
+        best = max(plain.contrast(row, t, 4.0, 4) for t in tried)
+        assert plain.contrast(row, found, 4.0, 4) >= best - 1e-3 * abs(best)
         assert abs(600 + (found - 0.5) * 0.25 - true) < 0.3
 
 
 def test_window_equals_the_plain_twin():
     counts, _ = _spectra(np.random.default_rng(2))
-    border, out, margin = _run(counts)
+    border, out, _ = _run(counts)
     for row, found, seen in zip(counts, border, out, strict=True):
-        expected = plain.window(row, found, -28.0, 1.6, 1.6, 64, margin)
+        expected = plain.window(row, found, -28.0, 1.6, 1.6, 64, 4)
         np.testing.assert_allclose(seen, expected, rtol=1e-4, atol=0.05)
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 5, 9])
+def test_a_spectrum_is_the_same_whichever_come_with_it(n):
+    counts, _ = _spectra(np.random.default_rng(5), n)
+    together = _run(counts)
+    for row in range(n):
+        for alone, all_of_them in zip(_run(counts[row : row + 1]), together, strict=True):
+            np.testing.assert_array_equal(alone[0], all_of_them[row])
+
+
+def test_strength_is_the_length_beyond_level_and_slope():
+    counts, _ = _spectra(np.random.default_rng(6))
+    counts[3, 150] = np.nan
+    _, out, strength = _run(counts)
+    x = np.arange(out.shape[1])
+    for row, length in zip(np.delete(out, 3, axis=0), np.delete(strength, 3), strict=True):
+        beyond = row - np.polyval(np.polyfit(x, row, 1), x)
+        assert length == pytest.approx(np.linalg.norm(beyond), rel=1e-4)
+    assert np.isnan(strength[3])
 
 
 @pytest.mark.parametrize("slope", [-3.0, 0.0, 2.0])
@@ -75,7 +95,7 @@ def test_of_several_elements_the_one_whose_edge_is_there_is_told():
     edge_windows(
         (50 + 400 * lines).astype(np.float32), 0, 300, pad, 2, starts, np.array([30, 30]),
         STEP_EV / channel, -7 / channel, 0.8 / channel, 1.6, element, border,
-        np.empty((4, points), np.float32),
+        np.empty((4, points), np.float32), np.empty(4, np.float32),
     )  # fmt: skip
     assert element.tolist() == [0, 1, 0, 1]
     np.testing.assert_allclose(600 + (border - pad - 0.5) * channel, at, atol=0.3)
