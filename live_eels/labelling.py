@@ -6,7 +6,7 @@ the mean of its cluster; the maps of labels. The model itself is `classify`'s.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ class Labeller:
 
     Attributes
     ----------
+    specs
+        Its maps, the most telling first.
     curves
         What the model saw as typical of each class of the elements that can be told here.
 
@@ -51,24 +53,13 @@ class Labeller:
         self.elements = classifier.bind(axis)
         self.classifier = classifier
         self.curves = typical(classifier.card, self.elements)
+        self.specs = _specs(classifier.card.names)
         self._axis, self._window, self._wanted = axis, axis.cropped(window), wanted
         try:
             classifier.bind(self._window)
             self._fits = True
         except ModelError:  # the analysis window leaves out what the model needs
             self._fits = False
-
-    @property
-    def specs(self) -> list[MapSpec]:
-        """Its maps, the most telling first."""
-        names = self.classifier.card.names
-        return [
-            MapSpec("label", "label", "", "oxidation state", names),
-            MapSpec("valence", "intensity", "", "mean valence", limits=(2.0, 4.0)),
-            MapSpec("confidence", "fraction", "", "probability of the label"),
-            MapSpec("entropy", "fraction", "", "undecidedness of the label, 0 to 1"),
-            *(MapSpec(f"p({name})", "fraction", "", f"probability of {name}") for name in names),
-        ]
 
     def source(self, learnt: Learnt) -> Source:
         """Say which spectra are labelled now.
@@ -121,6 +112,16 @@ class Labeller:
         for index, name in enumerate(self.classifier.card.names):
             maps[f"p({name})"] = np.ascontiguousarray(probability[:, index])
         return maps
+
+
+def _specs(names: Sequence[str]) -> tuple[MapSpec, ...]:
+    return (
+        MapSpec("label", "label", "", "oxidation state", tuple(names)),
+        MapSpec("valence", "intensity", "", "mean valence", limits=(2.0, 4.0)),
+        MapSpec("confidence", "fraction", "", "probability of the label"),
+        MapSpec("entropy", "fraction", "", "undecidedness of the label, 0 to 1"),
+        *(MapSpec(f"p({name})", "fraction", "", f"probability of {name}") for name in names),
+    )
 
 
 def typical(card: Card, elements: Collection[str]) -> dict[str, Curve]:

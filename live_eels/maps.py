@@ -114,6 +114,7 @@ class MapBoard:
     def __init__(self, scan: Scan, specs: Iterable[MapSpec]) -> None:
         self.scan = scan
         self.version = 0
+        self._announced: list[MapSpec] = []
         self._specs: dict[str, MapSpec] = {}
         self._maps: dict[str, _Map] = {}
         self._changed: dict[str, int] = {}
@@ -123,6 +124,10 @@ class MapBoard:
 
     def announce(self, specs: Iterable[MapSpec]) -> None:
         """Bring the board in line with ``specs``: new maps start empty, dropped ones go."""
+        specs = list(specs)
+        if specs == self._announced:
+            return
+        self._announced = specs
         wanted = {spec.name: spec for spec in specs}
         for name in self._specs.keys() - wanted.keys():
             for part in (self._maps, self._changed, self._taken):

@@ -6,32 +6,47 @@ spectra of clusters.
 
 from __future__ import annotations
 
+from functools import cache
+
 from live_eels.following import EveryPixel
 from live_eels.labelling import Labeller
 from live_eels.learning import Learnt
 from live_eels.spectra import QUALITY_FLAGS, Curve, EnergyAxis, MapSpec
 
+EVERY = (
+    MapSpec("counts", unit="counts", meaning="total counts of the core loss"),
+    MapSpec("shift", "signed", "eV", "energy added to align the spectrum"),
+    MapSpec("ZLP fwhm", "intensity", "eV", "full width of the zero-loss peak"),
+    MapSpec("spikes", "intensity", "", "channels repaired as X-rays"),
+    MapSpec("background fit", "intensity", "", "reduced chi-square of the background"),
+    MapSpec("PCA residual", "intensity", "", "chi-square the components leave; 1: noise"),
+    MapSpec("flags", "flags", "", "quality of the spectrum", QUALITY_FLAGS),
+)
+"""Maps of every scan."""
+
 
 def map_specs(learnt: Learnt, labeller: Labeller | None) -> list[MapSpec]:
     """Maps that every scan has, and those of its labels and components."""
-    clusters = tuple(f"cluster {i + 1}" for i in range(len(learnt.kmeans.centres)))
-    specs = [
-        MapSpec("cluster", "label", "", "k-means cluster", clusters),
-        MapSpec("counts", unit="counts", meaning="total counts of the core loss"),
-        MapSpec("shift", "signed", "eV", "energy added to align the spectrum"),
-        MapSpec("ZLP fwhm", "intensity", "eV", "full width of the zero-loss peak"),
-        MapSpec("spikes", "intensity", "", "channels repaired as X-rays"),
-        MapSpec("background fit", "intensity", "", "reduced chi-square of the background"),
-        MapSpec("PCA residual", "intensity", "", "chi-square the components leave; 1: noise"),
-        MapSpec("flags", "flags", "", "quality of the spectrum", QUALITY_FLAGS),
-    ]
+    specs = [_clusters(len(learnt.kmeans.centres)), *EVERY]
     if labeller is not None:
         labels = labeller.specs
         specs = [*labels[:2], *specs, *labels[2:]]
-    return specs + [
-        MapSpec(f"loading {i + 1}", "signed", "", f"loading of principal component {i + 1}")
-        for i in range(learnt.components)
-    ]
+    return [*specs, *map(_loading, range(learnt.components))]
+
+
+# Asked for with every chunk, and what is the same as before is quick to compare: made once each.
+
+
+@cache
+def _clusters(number: int) -> MapSpec:
+    names = tuple(f"cluster {i + 1}" for i in range(number))
+    return MapSpec("cluster", "label", "", "k-means cluster", names)
+
+
+@cache
+def _loading(index: int) -> MapSpec:
+    number = index + 1
+    return MapSpec(f"loading {number}", "signed", "", f"loading of principal component {number}")
 
 
 def curves(known: EveryPixel, axis: EnergyAxis) -> dict[str, Curve]:

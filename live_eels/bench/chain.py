@@ -17,7 +17,7 @@ import psutil
 
 from live_eels.bench import load
 
-POLL_S = 0.002
+POLL_S = 0.005
 READY_WITHIN_S = 180.0
 NOTHING_S = 1e-7  # a stage that takes less per spectrum has nothing to do
 

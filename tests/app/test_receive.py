@@ -33,7 +33,7 @@ def test_a_scan_too_large_for_the_memory_is_refused_and_said(receive, monkeypatc
     receive._take(wire.encode(scan(16_384, 16_384)))
     [(fault, number)] = receive.books.faults.items()
     assert number == 1
-    assert "268435456 pixels needs about 131072 MiB" in fault
+    assert "268435456 pixels needs about 81920 MiB" in fault
     assert receive._assembler.scan is None
     receive._take(wire.encode(scan(8, 8, scan_id="t")))
     assert receive._assembler.scan.id == "t"
