@@ -203,9 +203,10 @@ def test_labels_name_the_element():
     given = names[maps["label"].ravel().astype(int)]
     element = np.array([name[:2] for name in given])
     wanted = np.array(["Mn", "Fe"])[phase]
-    known = given != "rejected"
-    assert known.mean() > 0.5
-    assert (element == wanted)[known].mean() > 0.95
+    # Edges of two Gaussians and a step are no ion's: some are refused, none is the other element's.
+    known = (given != "rejected") & (given != "none")
+    assert known.mean() > 0.75
+    assert (element == wanted)[known].all()
     assert set(pipeline.elements) == {"Mn", "Fe"}
 
 
