@@ -22,6 +22,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from live_eels.kernels.images import add_rows
 from live_eels.sources.dectris_stream import (
     Counts,
     Detail,
@@ -36,6 +37,8 @@ from live_eels.sources.settings import AxisSettings, InstrumentSettings, Positiv
 from live_eels.spectra import EnergyAxis, Scan, ScanEnd, Signal, Spectra, WireError
 
 Edge = Annotated[int, Meta(ge=0, le=65_536)]
+
+_NONE_DEAD = np.zeros((0, 0), np.bool_)
 
 
 class BandSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -146,6 +149,10 @@ class DectrisDecoder:
         self._armed: Start | None = None
         self._series: _Series | None = None
         self._begun = 0
+        for dtype in (np.uint8, np.uint16, np.uint32):  # compiled before the first image comes
+            image = np.zeros((1, 1), dtype)
+            image.setflags(write=False)
+            self._sum(image, BandSettings(offset_ev=0.0, dispersion_ev=1.0), None)
 
     def decode(self, parts: Sequence[Part]) -> list[Scan | Spectra | ScanEnd]:
         """Read one message.
@@ -268,7 +275,7 @@ class DectrisDecoder:
         mask = mask.T if self._settings.dispersive == "y" else mask
         if mask.shape != shape:
             raise WireError(f"the pixel mask is {mask.shape}, the image {shape}")
-        return mask if mask.any() else None
+        return np.ascontiguousarray(mask) if mask.any() else None
 
     def _line(self) -> int:
         return self._navigation[-1].size if self._navigation else 1
@@ -290,16 +297,13 @@ class DectrisDecoder:
     ) -> NDArray[np.uint32]:
         """Sum the counts of one band over its rows: uint32 ``(1, channel)``."""
         rows, channels = _band_slices("", band, counts.shape)
-        part = counts[rows, channels]
-        left_out = part == np.iinfo(part.dtype).max
-        if dead is not None:
-            left_out |= dead[rows, channels]
-        wide = np.uint64 if part.dtype.itemsize == 4 else np.uint32
-        total = part.sum(axis=0, dtype=wide)
-        if left_out.any():
-            total -= (part * left_out).sum(axis=0, dtype=wide)
-        total = np.minimum(total, np.iinfo(np.uint32).max).astype(np.uint32)
-        return np.ascontiguousarray(total[::-1] if self._settings.flip else total)[np.newaxis]
+        if not (counts.flags.c_contiguous and counts.dtype.isnative):
+            counts = np.ascontiguousarray(counts, counts.dtype.newbyteorder("="))
+        masked = counts.dtype.type(2 ** (8 * counts.dtype.itemsize) - 1)
+        dead = _NONE_DEAD if dead is None else dead
+        total = np.empty((1, channels.stop - channels.start), np.uint32)
+        add_rows(counts, dead, rows.start, rows.stop, channels.start, masked, total[0])
+        return np.ascontiguousarray(total[:, ::-1]) if self._settings.flip else total
 
 
 def _band_slices(name: str, band: BandSettings, shape: tuple[int, ...]) -> tuple[slice, slice]:
