@@ -28,7 +28,7 @@ class PixelLoadings:
     """
 
     def __init__(self, pixels: int, width: int) -> None:
-        self.reach = 0
+        self.reach = self._known = 0
         self._values = np.full((pixels, width), np.nan, np.float32)
         self._basis = np.zeros(pixels, np.int32)  # turns that came before the pixel was put
         self._turns: list[NDArray[np.float32]] = []
@@ -37,6 +37,8 @@ class PixelLoadings:
     def put(self, pixels: NDArray[np.int64], loadings: NDArray[np.float32]) -> None:
         """Take loadings, in the basis as it is now; pixels ``(n,)``, no pixel twice."""
         if len(pixels):
+            before = np.count_nonzero(np.isfinite(self._values[pixels, 0]))
+            self._known += int(np.count_nonzero(np.isfinite(loadings[:, 0])) - before)
             self._values[pixels] = loadings
             self._basis[pixels] = len(self._turns)
             self.reach = max(self.reach, int(pixels.max()) + 1)
@@ -65,11 +67,13 @@ class PixelLoadings:
         return np.flatnonzero(np.isfinite(self._values[: self.reach, 0]))
 
     def sample(self, pixels: int) -> NDArray[np.float32]:
-        """Loadings of so many pixels or fewer, evenly over those seen, in the basis as it is."""
-        seen = self.seen()
-        chosen = seen[:: max(1, -(-len(seen) // pixels))]
-        values = self._values[chosen]
-        return self._turned(values, self._basis[chosen])
+        """Loadings of about so many pixels seen, evenly over the scan, in the basis as it is.
+
+        Looks at no more than it must: to find all that were seen takes 0.1 s in ten million.
+        """
+        chosen = np.arange(0, self.reach, max(1, -(-self._known // pixels)))
+        chosen = chosen[np.isfinite(self._values[chosen, 0])]
+        return self._turned(self._values[chosen], self._basis[chosen])
 
     def _bring(self, first: int, stop: int) -> None:
         basis = self._basis[first:stop]

@@ -55,6 +55,18 @@ def test_equal_to_the_plain_twin(monkeypatch, seed):
     assert ours.seen().tolist() == np.flatnonzero(np.isfinite(plain.values[:, 0])).tolist()
 
 
+@pytest.mark.parametrize("share", [1.0, 0.02])
+def test_a_sample_is_about_as_large_as_asked_for_however_few_pixels_came(share):
+    rng, pixels = np.random.default_rng(0), 200_000
+    ours = PixelLoadings(pixels, 2)
+    seen = np.sort(rng.choice(pixels, round(share * pixels), replace=False))
+    for _ in range(2):  # those that come again are not counted again
+        ours.put(seen, np.column_stack([seen, seen]).astype(np.float32))
+    sample = ours.sample(2000)[:, 0]
+    assert 1500 < len(sample) < 2500
+    assert np.histogram(sample, 4, (0, pixels))[0].min() > len(sample) / 5
+
+
 def test_nothing_yet():
     ours = PixelLoadings(5, 2)
     ours.turn(np.eye(2, dtype=np.float32))
