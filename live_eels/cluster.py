@@ -25,19 +25,23 @@ from numpy.typing import NDArray
 
 from live_eels.cluster_settings import ClusterSettings
 from live_eels.comparable import Comparison, Values
-from live_eels.kernels.kmeans import UNKNOWN, agree, costs, gather, mixtures, nearest
-from live_eels.kernels.lloyd import FAR, Clusters, far_apart, moments, one_by_one, settle
-from live_eels.kernels.phases import Apart, matched, split_and_join
+from live_eels.kernels.kmeans import UNKNOWN, agree, costs, gather, hold, mixtures, nearest
+from live_eels.kernels.lloyd import FAR, Clusters, moments
+from live_eels.kernels.phases import matched
 from live_eels.reservoir import Reservoir
+from live_eels.starts import FreshStarts, as_many_as_asked_for
 
 FIRST_BLOCK_PIXELS, BLOCK_PIXELS = 16, 1024
 """Pixels are learned in blocks; small ones at first, when each may be news."""
 
-SKETCH = 1024
-"""Fresh starts are tried on so many pixels of the reservoir; only a likelier one sees all."""
+MORE = 2.0
+"""Pixels like no cluster, or between two, are news beyond so many times their usual share."""
 
 AGREE_SWEEPS = 4
 """So far, in pixels, does a clear pixel settle the doubts of others."""
+
+HELD_SIGMAS, HELD_SHARE = 1.0, 0.05
+"""A pixel on a map keeps its cluster until it is past the border by so much (`kmeans.hold`)."""
 
 Block = list[tuple[Values, Values | None]]
 
@@ -65,6 +69,8 @@ class OnlineKMeans:
         ``(cluster number,)``.
     centres_version : int
         Counts the refits; when it changes, earlier pixels want a new `predict`.
+    generation : int
+        Counts the refits that brought a cluster there was not before.
 
     Notes
     -----
@@ -83,7 +89,6 @@ class OnlineKMeans:
     def __init__(self, settings: ClusterSettings | None = None, seed: int = 0):
         self.settings = settings or ClusterSettings()
         self._rng = np.random.default_rng(seed)
-        self._seed = seed
         self.seen = 0
         self._absorbed = 0
         self._block: Block = []  # the unfinished block: rows, and their spectra
@@ -95,12 +100,15 @@ class OnlineKMeans:
         self.centres = np.zeros((0, 0), np.float32)
         self.spread = np.zeros(0, np.float32)
         self._mass = np.zeros(0)
-        self.centres_version = 0
+        self.centres_version = self.generation = 0
+        self._born = np.zeros(0, np.int32)
+        self._usual, self._since = 0.0, 0
+        self._starts = FreshStarts(seed)
 
     @property
     def clusters(self) -> int:
         """Cluster numbers in use."""
-        return int(np.isfinite(self.centres).all(axis=1).sum()) if self.centres.size else 0
+        return int(self._used().sum())
 
     # ---- learning -------------------------------------------------------------------
 
@@ -152,14 +160,16 @@ class OnlineKMeans:
         self._reservoir.offer(rows, spectra)
         if self.clusters and self._absorbed < self._next_refit:
             self._strange += self._move(rows)
+            self._since += len(rows)
         # As many strange ones as would make a cluster of the reservoir.
         share = max(self._reservoir.offered / self.settings.reservoir_pixels, 1.0)
-        news = self.settings.clusters is None and self._strange >= self.settings.min_pixels * share
+        strange = self._strange - MORE * self._usual * self._since
+        news = self.settings.clusters is None and strange >= self.settings.min_pixels * share
         if news or self._absorbed >= self._next_refit:
             self._refit()
 
     def _move(self, rows: NDArray[np.float32]) -> int:
-        """Move the centres by the rows of one block; tell how many were like none of them."""
+        """Move the centres by the rows of one block; tell how many were strange."""
         values, variance = self.features(rows)
         label, distance, mixed = self._nearest(values, variance)
         label[mixed] = UNKNOWN
@@ -169,7 +179,7 @@ class OnlineKMeans:
         self._mass[moved] += mass[moved]
         step = sums[moved] - mass[moved, None] * self.centres[moved]
         self.centres[moved] += (step / self._mass[moved, None]).astype(np.float32)
-        return int(np.count_nonzero(distance > FAR))
+        return int(np.count_nonzero(_strange(distance, mixed)))
 
     def rebase(
         self,
@@ -204,8 +214,15 @@ class OnlineKMeans:
         if label is not None:
             self._take(moments(*self.features(self._reservoir.rows), label, len(self.centres)))
             self.centres_version += 1
-        if label is None or more:  # a new component may tell apart what was one
+        # A new component, or a new direction, may tell apart what was one.
+        if label is None or more or self._unlike():
             self._refit()
+
+    def _unlike(self) -> bool:
+        """Whether pixels of the reservoir have become strange, as many as make a cluster."""
+        strange = _strange(*self._nearest(*self.features(self._reservoir.rows))[1:])
+        usual = MORE * self._usual * len(strange)
+        return bool(np.count_nonzero(strange) >= usual + self.settings.min_pixels)
 
     def merge(self, other: OnlineKMeans) -> None:
         """Take over what another learner has seen, in the same basis; numbers stay ours."""
@@ -233,6 +250,7 @@ class OnlineKMeans:
         vars(now).update(vars(self))
         now.centres = self.centres.copy()  # blocks move them in place
         now._comparison = copy.copy(self._comparison)
+        now._born = self._born.copy()
         return now
 
     def __getstate__(self) -> dict[str, Any]:
@@ -258,19 +276,31 @@ class OnlineKMeans:
             mixtures(values, variance, self.centres, self.spread, FAR, label, distance, mixed)
         return label, distance, mixed
 
-    def predict(self, loadings: NDArray[np.float32]) -> NDArray[np.int16]:
+    def predict(
+        self,
+        loadings: NDArray[np.float32],
+        before: tuple[NDArray[np.int16], NDArray[np.int32]] | None = None,
+    ) -> NDArray[np.int16]:
         """Cluster of each row under the present centres.
 
         Parameters
         ----------
         loadings : float32 ``(pixel, component)``
+        before : int16 ``(pixel,)`` and int32 ``(pixel,)``, optional
+            Cluster each row was in, and the `generation` then: it stays there unless it is
+            clearly in another now, or in one that there was not.
 
         Returns
         -------
         int16 ``(pixel,)``
             -1 for outliers, -2 where nothing can be said (a nan, no counts, no centres yet).
         """
-        label, distance, _ = self._nearest(*self.features(np.asarray(loadings, np.float32)))
+        values, variance = self.features(np.asarray(loadings, np.float32))
+        label, distance, mixed = self._nearest(values, variance)
+        if before is not None and self.clusters:
+            old, since = before
+            held = (since, self._born, HELD_SIGMAS, HELD_SHARE)
+            hold(values, variance, self.centres, self.spread, old, label, mixed, *held)
         if self.settings.outlier_sigma > 0:
             label[(label >= 0) & (distance > self.settings.outlier_sigma**2)] = OUTLIER
         return label
@@ -314,7 +344,7 @@ class OnlineKMeans:
 
     def _refit(self) -> None:
         """Settle on the reservoir; split, merge, revive; keep numbers."""
-        self._strange = 0
+        self._strange = self._since = 0
         growth = self.settings.growth
         if self._reservoir.offered < self.settings.reservoir_pixels:
             growth /= 4  # a small scan has time, and each of its phases may be news
@@ -325,47 +355,39 @@ class OnlineKMeans:
         if not known.any():
             return
         values, variance = values[known], variance[known]
-        k = self.settings.clusters
-        label = self._free(values, variance) if k is None else self._fixed(values, variance, k)
+        k, now = self.settings.clusters, self._now(values.shape[1])
+        if k is None:
+            label = as_many_as_asked_for(values, variance, now, self.settings)
+        else:
+            label = self._starts.settled(values, variance, now, k, self._reservoir.offered)
         if k is None and self.clusters:
             label = matched(label, self._nearest(values, variance)[0])
+        before = self._used()
         self._take(moments(values, variance, label, int(label.max()) + 1))
+        self._usual = float(np.mean(_strange(*self._nearest(values, variance)[1:])))
+        self._note_births(before)
         self.centres_version += 1
+
+    def _used(self) -> NDArray[np.bool_]:
+        """Which numbers are in use, bool ``(cluster number,)``."""
+        return np.asarray(np.isfinite(self.centres).all(axis=1), np.bool_)
+
+    def _note_births(self, before: NDArray[np.bool_]) -> None:
+        """Note which clusters there were not ``before``."""
+        new = self._used()
+        new[: len(before)] &= ~before[: len(new)]
+        self.generation += int(new.any())
+        self._born = np.append(self._born, np.zeros(len(new), np.int32))[: len(new)]
+        self._born[new] = self.generation
 
     def _now(self, features: int) -> Clusters | None:
         fits = self.clusters > 0 and self.centres.shape[1] == features
         return Clusters(self.centres, self.spread, self._mass) if fits else None
 
-    def _fixed(self, values: Values, variance: Values, k: int) -> NDArray[np.int16]:
-        """Settle with ``k`` clusters; start over where a fresh start is clearly likelier."""
-        k = min(k, len(values))
-        now, before, best = self._now(values.shape[1]), None, np.inf
-        if now is not None:
-            before, _, misfit = settle(values, variance, now)
-            if len(np.unique(before)) == k:
-                best = misfit - 0.02 * len(values)
-        start = self._fresh_start(values, variance, k)
-        fresh, _, misfit = settle(values, variance, start)
-        if before is None:
-            return fresh
-        return matched(fresh, before) if misfit < best else before
 
-    def _fresh_start(self, values: Values, variance: Values, k: int) -> Clusters:
-        """Give the best of some starts on a few of the pixels."""
-        rng = np.random.default_rng(self._seed)
-        every = max(1, len(values) // max(SKETCH, 16 * k))
-        values, variance = values[::every], variance[::every]
-        starts = [far_apart(values, variance, k, rng) for _ in range(3)]
-        starts.append(one_by_one(values, variance, k))
-        settled = [settle(values, variance, start) for start in starts]
-        best = min(settled, key=lambda one: one.misfit)
-        return moments(values, variance, best.label, k)
-
-    def _free(self, values: Values, variance: Values) -> NDArray[np.int16]:
-        """Settle with as many clusters as the pixels ask for."""
-        known = self.settings
-        apart = Apart(known.min_pixels, known.separation, known.length, known.max_clusters)
-        return split_and_join(values, variance, self._now(values.shape[1]), apart)
+def _strange(distance: NDArray[np.float32], mixed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which pixels are like no cluster, or lie between two: a phase not met before may."""
+    return np.asarray(mixed | (distance > FAR), np.bool_)
 
 
 def _joined(block: Block) -> Block:

@@ -33,7 +33,7 @@ from threadpoolctl import ThreadpoolController
 from live_eels.decompose_settings import DecomposeSettings
 from live_eels.kernels.blas import add_products
 from live_eels.kernels.eigen import aligned, leading
-from live_eels.kernels.pca import project, rebuild, row_totals, scale_rows
+from live_eels.kernels.pca import in_common, project, rebuild, row_totals, scale_rows
 from live_eels.noise_floor import angles_deg, noise_floor
 
 FIRST_BLOCK_PIXELS = 16
@@ -42,6 +42,10 @@ to full size: what is new is noticed, by whoever learns on, before it is a large
 
 CERTAIN_DEG = 10.0
 """A component's shape can be read when it lies no further than this from the true one."""
+
+NEWS = 2.0
+"""What a block's spectra have in common beside the basis (`in_common`): from here on it is new.
+Noise makes 1, and for 200 channels 2 is ten standard deviations more."""
 
 FAINT = 0.01
 """Rows and channels with less than this share of the mean total are weighted as if they had
@@ -125,7 +129,8 @@ class StreamingPCA:
         self._spectra = 0.0
         self._squared_weight = 0.0
         self._scratch = np.empty((0, channels), np.float32)
-        self._next_update = 0
+        self._next_update = self._soonest = 0
+        self._light = np.zeros(channels, np.float32)  # of channels, in the present basis
         self.basis_version = 0
         self._handed_version = 0
         self._handed_factors = np.zeros((self._width, channels), np.float32)
@@ -199,12 +204,12 @@ class StreamingPCA:
 
     def _absorb(self, rows: NDArray[np.float32]) -> None:
         """Take one full block in, and refresh the basis when it is time."""
-        self._add(rows)
-        if self._absorbed >= self._next_update:
+        news = self._add(rows) > NEWS and self._absorbed >= self._soonest
+        if news or self._absorbed >= self._next_update:
             self._refresh(rounds=2 if self._absorbed < 4096 else 1)
 
-    def _add(self, rows: NDArray[np.float32]) -> None:
-        """Add spectra to the sums; ``rows`` is float32 ``(pixel, channel)``, counts."""
+    def _add(self, rows: NDArray[np.float32]) -> float:
+        """Add counts ``(pixel, channel)`` to the sums; tell how much is new (``NEWS``)."""
         self._absorbed += len(rows)
         share = 1.0
         if self._absorbed > self.settings.full_pixels:
@@ -222,7 +227,7 @@ class StreamingPCA:
         self._spectra += float(weight.sum())
         self._squared_weight += float(weight @ weight)
         if self._spectra == 0:
-            return
+            return 0.0
         if self.settings.weighting == "poisson":
             floor = FAINT * self._total / self._spectra
             scale = np.sqrt(weight / np.maximum(totals, floor))
@@ -236,6 +241,7 @@ class StreamingPCA:
         )
         with _BLAS.limit(limits=1, user_api="blas"):
             add_products(scaled, self._gram)
+            return in_common(scaled, self._light, self._directions, self._projection)
 
     def turn_to(self, other: StreamingPCA) -> NDArray[np.float32]:
         """Loadings ``a`` of this basis are ``a @ R`` in that of ``other``: this is R.
@@ -274,8 +280,8 @@ class StreamingPCA:
 
     def _refresh(self, rounds: int) -> None:
         """Find the leading eigenvectors anew, starting from the last ones."""
-        growth = int(self._absorbed * self.settings.growth)
-        self._next_update = self._absorbed + min(growth, self.settings.update_pixels)
+        growth = min(int(self._absorbed * self.settings.growth), self.settings.update_pixels)
+        self._next_update, self._soonest = self._absorbed + growth, self._absorbed + growth // 8
         if self._spectra == 0:
             return
         scale = self._channel_scale()
@@ -291,6 +297,7 @@ class StreamingPCA:
         self.angles_deg = angles[order]
         self._directions = vectors.astype(np.float32)
         self.factors = np.ascontiguousarray((vectors * scale[:, None]).T, np.float32)
+        self._light = (1.0 / scale).astype(np.float32)
         self._projection = np.ascontiguousarray((vectors / scale[:, None]).T, np.float32)
         self.basis_version += 1
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from live_eels.kernels.kmeans import UNKNOWN
 from live_eels.learning import Learnt
 from live_eels.loadings import PixelLoadings
 
@@ -40,6 +41,8 @@ class EveryPixel:
         self.learnt = learnt
         self._pixels = pixels
         self._loadings = PixelLoadings(pixels, learnt.pca.width)
+        self._shown = np.full(pixels, UNKNOWN, np.int16)  # cluster of each pixel on the maps,
+        self._since = np.zeros(pixels, np.int32)  # and of which generation
         self._since_turn: list[NDArray[np.int64]] = []
         self._outdated: list[NDArray[np.int64]] = []
         self._following, self._followed = learnt.version, 0
@@ -56,10 +59,23 @@ class EveryPixel:
             self._outdated += self._since_turn
         self._since_turn = []
 
-    def put(self, pixels: NDArray[np.int64], loadings: NDArray[np.float32]) -> None:
-        """Keep loadings ``(pixel, component)`` of these pixels, in the basis as it is now."""
+    def put(self, pixels: NDArray[np.int64], loadings: NDArray[np.float32]) -> NDArray[np.int16]:
+        """Keep loadings ``(pixel, component)`` of these pixels, in the basis as it is now.
+
+        Gives their clusters.
+        """
         self._loadings.put(pixels, loadings)
         self._since_turn.append(pixels)
+        return self._cluster(pixels, loadings)
+
+    def _cluster(
+        self, pixels: NDArray[np.int64], loadings: NDArray[np.float32]
+    ) -> NDArray[np.int16]:
+        """Cluster of pixels; what is on the maps stays unless it is clearly another."""
+        kmeans = self.learnt.kmeans
+        cluster = kmeans.predict(loadings, (self._shown[pixels], self._since[pixels]))
+        self._shown[pixels], self._since[pixels] = cluster, kmeans.generation
+        return cluster
 
     def take_outdated(self) -> NDArray[np.int64]:
         """Pixels whose own counts are needed again, int64 ``(pixel,)``; none a second time.
@@ -81,6 +97,7 @@ class EveryPixel:
     def followed_all(self) -> None:
         """Hold every pixel for up to date: all are about to be computed from their counts."""
         self._following, self._followed = self.learnt.version, self._pixels
+        self._shown.fill(UNKNOWN)
 
     def follow(
         self,
@@ -94,7 +111,7 @@ class EveryPixel:
                 self._following, self._followed = self.learnt.version, 0
             first, self._followed = self._followed, self._followed + FOLLOW_PIXELS
             pixels, loadings = self._loadings.between(first, self._followed)
-            yield pixels, loadings, self.learnt.kmeans.predict(loadings)
+            yield pixels, loadings, self._cluster(pixels, loadings)
 
     # Looking
 

@@ -271,11 +271,10 @@ class Pipeline:
         prepared = ready.prepared
         with self._timed("decompose"):
             loadings = self.pca.transform(ready.spectra)
-            self.known.put(prepared.pixels, loadings)
             rebuilt = self.pca.rebuild(ready.spectra, loadings)
             kept = variance_kept(prepared.shift_ev / np.float32(self.axis.dispersion_ev))
         with self._timed("cluster"):
-            cluster = self.kmeans.predict(loadings)
+            cluster = self.known.put(prepared.pixels, loadings)
         maps: Values = _quality(prepared) | {
             "counts": ready.total,
             "shift": prepared.shift_ev,

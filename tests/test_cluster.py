@@ -159,7 +159,7 @@ def test_reservoir_is_a_fair_draw_and_bounded():
 def watched(x, config=None, chunk=64):
     """Both learners on spectra, and the cluster map of each moment (of the pixels so far)."""
     pca, kmeans = StreamingPCA(x.shape[1]), OnlineKMeans(config or ClusterSettings())
-    maps = []
+    maps, shown, since = [], np.full(len(x), -2, np.int16), np.zeros(len(x), np.int32)
     for start in range(0, len(x), chunk):
         rows = x[start : start + chunk]
         pca.learn(rows)
@@ -167,7 +167,10 @@ def watched(x, config=None, chunk=64):
         if turned is not None:
             kmeans.rebase(*turned, pca.factors, pca.components)
         kmeans.learn(pca.transform(rows))
-        maps.append(kmeans.predict(pca.transform(x[: start + len(rows)])))
+        here = slice(start + len(rows))
+        shown[here] = kmeans.predict(pca.transform(x[here]), (shown[here], since[here]))
+        since[here] = kmeans.generation
+        maps.append(shown[here].copy())
     return maps
 
 
@@ -195,6 +198,56 @@ def test_colours_stay_line_by_line_but_for_what_a_new_phase_changes(edge_counts,
     assert np.mean(changes(maps) <= 0.01) > 0.9
     assert changes(maps)[-25:].max() <= 0.01  # every phase was met by then
     assert adjusted_rand_score(phase, maps[-1]) > 0.9
+
+
+def between(share, seed=1):
+    """Rows on the line between the first two of ``CORNERS``, at ``share`` of the way."""
+    rng = np.random.default_rng(seed)
+    rows = np.array([[3 * share, 0, 5]]) + rng.normal(size=(200, 3)) * [0, 0.1, 0.1]
+    return rows.astype(np.float32)
+
+
+def test_a_pixel_hardly_past_the_border_keeps_its_cluster():
+    rows, truth = blobs(CORNERS, 300)
+    kmeans = fitted(rows)
+    left, right = (int(kmeans.predict(rows[truth == k])[0]) for k in (0, 1))
+    now = np.full(200, kmeans.generation, np.int32)
+    for share, plain, held in ((0.52, right, left), (0.48, left, left), (0.9, right, right)):
+        pixels = between(share)
+        was = np.full(200, left, np.int16)
+        assert (kmeans.predict(pixels) == plain).all()
+        assert (kmeans.predict(pixels, (was, now)) == held).all()
+    nowhere = np.full(200, -2, np.int16)
+    assert (kmeans.predict(between(0.52), (nowhere, now)) == right).all()
+
+
+def test_to_a_cluster_that_there_was_not_a_pixel_goes_at_once():
+    rows, truth = blobs(CORNERS, 500)
+    kmeans = fitted(rows[truth != 1])
+    born = kmeans.generation
+    pixels = between(0.52)
+    was = kmeans.predict(pixels)
+    was[:] = kmeans.predict(rows[truth == 0])[0]
+    since = np.full(200, born, np.int32)
+    kmeans.learn(rows[truth == 1])
+    kmeans.finish()
+    assert kmeans.generation > born
+    new = kmeans.predict(rows[truth == 1])[0]
+    assert (kmeans.predict(pixels, (was, since)) == new).all()
+    assert (kmeans.predict(pixels, (was, since + 10)) == was).all()
+
+
+def test_a_phase_is_found_by_what_is_strange_before_the_next_refit_is_due():
+    """One that lies between two others looks like their mixture, of which there are few."""
+    three, truth = blobs([[0, 0, 5], [120, 0, 5], [60, 0, 5]], 2000, spread=2.0)
+    kmeans = OnlineKMeans(ClusterSettings(reservoir_pixels=4096))
+    kmeans.learn(three[truth < 2])
+    assert kmeans.clusters == 2
+    due = kmeans._next_refit - kmeans._absorbed
+    few = three[truth == 2][:150]
+    assert len(few) < due
+    kmeans.learn(few)
+    assert kmeans.clusters == 3
 
 
 @pytest.mark.parametrize("normalise", ["area", "max", "l2", "derivative"])

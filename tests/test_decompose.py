@@ -153,6 +153,23 @@ def test_a_component_whose_variance_overtakes_another_keeps_its_place():
     assert abs(peak[0] - peak[1]) < 10
 
 
+def test_what_is_new_is_in_the_basis_before_the_next_refresh_is_due():
+    x, phase = phantom((64, 64), 256, 2000)
+    early, late = x[phase != 3][:2000], x[phase == 3][:200]
+    pca = StreamingPCA(256)
+    pca.learn(early)
+    known = pca.basis_version
+    pca.learn(early[: pca._next_update - pca._absorbed - 1])
+    assert pca.basis_version == known  # nothing new
+    pca = StreamingPCA(256)
+    pca.learn(early)
+    assert len(late) < pca._next_update - pca._absorbed
+    components = pca.components
+    pca.learn(late)
+    assert pca.basis_version > known
+    assert pca.components == components + 1
+
+
 def test_rotated_loadings_are_the_loadings_of_the_new_basis():
     x, _ = phantom((64, 64), 300, 1000)
     x = x[np.random.default_rng(5).permutation(len(x))]

@@ -127,6 +127,67 @@ def mixtures(
 
 
 @jit
+def hold(
+    features: NDArray[np.float32],
+    variance: NDArray[np.float32],
+    centres: NDArray[np.float32],
+    spread: NDArray[np.float32],
+    before: NDArray[np.int16],
+    label: NDArray[np.int16],
+    mixed: NDArray[np.bool_],
+    since: NDArray[np.int32],
+    born: NDArray[np.int32],
+    sigmas: float,
+    share: float,
+) -> None:
+    """Rows that are hardly past the border of the cluster they were in stay there.
+
+    A row leaves when it is past the border, on the line between both centres, by ``sigmas``
+    of the deviation it is allowed and ``share`` of their distance; at once to a cluster that
+    there was not when it was looked at last.
+
+    Parameters
+    ----------
+    features, variance, centres, spread
+        As for `nearest`.
+    before : int16 ``(pixel,)``
+        Cluster each row was in; negative for none.
+    label, mixed
+        As `nearest` and `mixtures` gave them; ``label`` is changed where a row stays.
+    since : int32 ``(pixel,)``
+        When it was put there.
+    born : int32 ``(cluster,)``
+        Since when there is each cluster.
+    sigmas, share : float
+    """
+    size = features.shape[1]
+    for i in range(features.shape[0]):
+        old, new = before[i], label[i]
+        if old < 0 or new < 0 or old == new or old >= centres.shape[0]:
+            continue
+        if max(born[old], born[new]) > since[i]:
+            continue
+        reach, from_old, from_new = 0.0, 0.0, 0.0
+        for j in range(size):
+            step = centres[new, j] - centres[old, j]
+            reach += step * step
+            step = features[i, j] - centres[old, j]
+            from_old += step * step
+            step = features[i, j] - centres[new, j]
+            from_new += step * step
+        if not reach > 0.0:  # also where the old one is no more
+            continue
+        allowed = variance[i] + 0.5 * (spread[old] + spread[new])
+        past = from_old - from_new
+        if not mixed[i]:
+            loose, tight = variance[i] + spread[old], variance[i] + spread[new]
+            past = from_old / loose - from_new / tight + size * np.log(loose / tight)
+            past *= allowed
+        if past < 2.0 * (sigmas * np.sqrt(allowed * reach) + share * reach):
+            label[i] = old
+
+
+@jit
 def gather(
     features: NDArray[np.float32],
     variance: NDArray[np.float32],

@@ -143,3 +143,45 @@ def rebuild(
         mean = rest / channels
         noise[i] = np.sqrt(max(squares / channels - mean * mean, 0.0))
         left[i] = weighted / total if total > 0 else np.nan
+
+
+@jit
+def column_sums(
+    rows: NDArray[np.float32], sums: NDArray[np.float64], squares: NDArray[np.float64]
+) -> None:
+    """Sum, and sum of squares, of each channel of ``rows (pixel, channel)``; overwrites both."""
+    sums[:] = 0.0
+    squares[:] = 0.0
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            sums[j] += rows[i, j]
+            squares[j] += rows[i, j] * rows[i, j]
+
+
+def in_common(
+    rows: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    directions: NDArray[np.float32],
+    projection: NDArray[np.float32],
+) -> float:
+    """How much of what some directions leave of weighted spectra all of these share.
+
+    1 where the rest is noise, as many as there are rows where it is the same in each.
+
+    Parameters
+    ----------
+    rows : float32 ``(pixel, channel)``
+    weight : float32 ``(channel,)``
+        Spectra are ``rows * weight``.
+    directions : float32 ``(channel, component)``
+        Orthonormal.
+    projection : float32 ``(component, channel)``
+        Components of a spectrum are ``row @ projection.T``.
+    """
+    sums, squares = np.empty(len(weight)), np.empty(len(weight))
+    column_sums(rows, sums, squares)
+    explained = np.sum((rows @ projection.T).astype(np.float64) ** 2)
+    left = float(squares @ weight.astype(np.float64) ** 2 - explained)
+    together = sums * weight
+    together -= directions @ (directions.T @ together)
+    return float(together @ together / max(left, 1e-30))

@@ -8,6 +8,7 @@ rules hold at any dose.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +17,14 @@ from scipy.optimize import linear_sum_assignment
 from live_eels.kernels.apart import Mask, length, separation, separations
 from live_eels.kernels.lloyd import Clusters, Label, Settled, Values, halves, moments, settle
 
-STICKY = 0.85
-"""What is split is joined again only when it is clearly no longer apart (hysteresis)."""
+CLOSE, CLOSE_AT_BIRTH, SHORT = 0.6, 0.85, 0.85
+"""What was split is joined again only when it is clearly no longer apart (hysteresis): when its
+gap and its length are less than these shares of what was asked for. A cluster that has just
+been born has to stand clear of all others."""
+
+DOUBT = 1.5
+"""The spread of ``n`` pixels is known to 1.2 / sqrt(n) of it: so many, over sqrt(n), of a gap
+are not sure, and a small cluster that was born by chance would be joined again."""
 
 
 LONG = 0.25
@@ -49,15 +56,17 @@ def split_and_join(values: Values, variance: Values, start: Clusters | None, apa
     if start is not None:
         now = settle(values, variance, start)
     waiting = np.unique(now.label[now.label >= 0]).tolist()
+    born: set[int] = set()
     while waiting and len(np.unique(now.label)) < apart.most:
         number = waiting.pop()
         split = _split(values, variance, now, number, apart)
         if split is not None:
             now, fresh = split
             waiting += [number, fresh]
+            born.add(fresh)
     while True:
         label = now.label.copy()
-        pair = _closest_pair(values, variance, now, apart)
+        pair = _closest_pair(values, variance, now, apart, born)
         small = _small(now, apart.pixels)
         if pair is None and small is None:
             return label
@@ -90,7 +99,7 @@ def _split(
     settled = (after.pure & (after.label == number), after.pure & (after.label == fresh))
     if min(part.sum() for part in settled) < apart.pixels:
         return None
-    return (after, fresh) if _stand_apart(values, variance, settled, apart, 1.0) else None
+    return (after, fresh) if _stand_apart(values, variance, settled, apart) else None
 
 
 def _most_apart(
@@ -106,13 +115,12 @@ def _most_apart(
     return found[0] if _is_long(values, variance, mine, apart, 1.0) else None
 
 
-def _stand_apart(
-    values: Values, variance: Values, parts: tuple[Mask, Mask], apart: Apart, share: float
-) -> bool:
-    """Whether two parts are two by ``share`` of what is asked for."""
-    if separation(values, variance, *parts) >= share * apart.gap:
+def _stand_apart(values: Values, variance: Values, parts: tuple[Mask, Mask], apart: Apart) -> bool:
+    """Whether two parts are surely two."""
+    sure = max(1.0 - DOUBT / math.sqrt(min(part.sum() for part in parts)), 0.1)
+    if separation(values, variance, *parts) * sure >= apart.gap:
         return True
-    return _is_long(values, variance, parts[0] | parts[1], apart, share)
+    return _is_long(values, variance, parts[0] | parts[1], apart, 1.0)
 
 
 def _is_long(values: Values, variance: Values, mine: Mask, apart: Apart, share: float) -> bool:
@@ -121,20 +129,22 @@ def _is_long(values: Values, variance: Values, mine: Mask, apart: Apart, share: 
 
 
 def _closest_pair(
-    values: Values, variance: Values, now: Settled, apart: Apart
+    values: Values, variance: Values, now: Settled, apart: Apart, born: set[int]
 ) -> tuple[int, int] | None:
     """Find the two clusters that are least apart, larger first, if they are one."""
     label = np.where(now.pure, now.label, np.int16(-1))
     numbers, sizes = np.unique(label[label >= 0], return_counts=True)
     gaps = separations(values, variance, label, numbers)
-    best, found = STICKY * apart.gap, None
+    best, found = 1.0, None
     for b, a in zip(*np.tril_indices(len(numbers), -1), strict=True):
-        if gaps[b, a] >= best:
+        new = not born.isdisjoint((int(numbers[a]), int(numbers[b])))
+        near = gaps[b, a] / (apart.gap * (CLOSE_AT_BIRTH if new else CLOSE))
+        if near >= best:
             continue
         both = (label == numbers[a]) | (label == numbers[b])
-        if not _is_long(values, variance, both, apart, STICKY):
+        if not _is_long(values, variance, both, apart, SHORT):
             order = (a, b) if sizes[a] >= sizes[b] else (b, a)
-            best, found = gaps[b, a], (int(numbers[order[0]]), int(numbers[order[1]]))
+            best, found = near, (int(numbers[order[0]]), int(numbers[order[1]]))
     return found
 
 

@@ -32,7 +32,7 @@ from live_eels.decompose import StreamingPCA
 from live_eels.decompose_settings import DecomposeSettings
 from live_eels.pipeline import Pipeline
 from live_eels.preprocess_settings import PreprocessSettings
-from live_eels.spectra import Chunk, Spectra
+from live_eels.spectra import Chunk, ChunkResult, Spectra
 from spectrum_images import angle_deg, keenan_kotula, phantom
 
 SCENES = (
@@ -145,18 +145,23 @@ def scored(name: str, number: int = 0) -> Score:
 def _live_maps(pipeline: Pipeline, chunks: list[Chunk]) -> Iterator[np.ndarray]:
     """Cluster of each pixel so far, in the order of their coming, after each message."""
     whole = next(_recut(chunks, pipeline.scan.pixels))
-    seen = np.empty(0, np.int64)
+    seen, shown = np.empty(0, np.int64), np.full(pipeline.scan.pixels, np.nan, np.float32)
+
+    def show(result: ChunkResult) -> None:
+        shown[result.pixels] = result.maps["cluster"]
+
     for chunk in chunks:
-        pipeline.process(chunk)
+        show(pipeline.process(chunk))
         outdated = np.unique(pipeline.take_outdated())
         if outdated.size:  # as the engine does it: from the recording
             rows = np.searchsorted(whole.pixels, outdated)
             low = None if whole.low is None else whole.low[rows]
-            pipeline.process(Chunk(whole.scan, outdated, whole.counts[rows], low), learn=False)
+            again = Chunk(whole.scan, outdated, whole.counts[rows], low)
+            show(pipeline.process(again, learn=False))
+        for result in pipeline.refreshed():
+            show(result)
         seen = np.concatenate([seen, chunk.pixels])
-        known = pipeline.known
-        label = known.learnt.kmeans.predict(known.loadings())  # in raster order
-        yield label[np.searchsorted(np.sort(seen), seen)]
+        yield np.where(np.isnan(shown[seen]), -2, shown[seen]).astype(np.int16)
 
 
 def _restless(maps: list[np.ndarray]) -> tuple[float, float]:

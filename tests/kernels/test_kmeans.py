@@ -72,6 +72,27 @@ def test_mixtures(world):
     np.testing.assert_allclose(distance, want[1], rtol=1e-3, atol=1e-3)
 
 
+def test_hold(world):
+    features, _, centres, _ = world
+    rng = np.random.default_rng(8)
+    share = rng.uniform(0.3, 0.7, (200, 1)).astype(np.float32)
+    features[:200] = share * centres[0] + (1 - share) * centres[4]
+    label, distance, _ = found(*world)
+    mixed = np.empty(400, np.bool_)
+    kmeans.mixtures(*world, 4.0, label, distance, mixed)
+    before = rng.integers(-2, 6, 400).astype(np.int16)
+    before[:200] = rng.choice([0, 4], 200)
+    since = rng.integers(0, 3, 400).astype(np.int32)
+    born = np.array([0, 1, 2, 0, 1], np.int32)
+    rest = (before, label, mixed, since, born, 1.0, 0.1)
+    want = plain.hold(*world, *rest)
+    got = label.copy()
+    kmeans.hold(*world, before, got, *rest[2:])
+    assert 20 < np.sum(want != label) < 200
+    assert np.mean(got == want) > 0.995
+    assert not (got == 3).any()  # a number that is not in use any more
+
+
 def test_costs_are_least_for_the_likeliest_cluster(world):
     features, variance, centres, spread = world
     features[3, 1] = np.nan

@@ -75,3 +75,23 @@ def test_rebuild():
     ):
         np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
     assert np.isnan(left[2])
+
+
+def test_in_common():
+    rng = np.random.default_rng(5)
+    directions = np.linalg.qr(rng.normal(size=(300, 4)))[0]
+    weight = rng.uniform(0.5, 2.0, 300)
+    noise = rng.normal(size=(30, 300)) + 5 * rng.normal(size=(30, 4)) @ directions.T
+    shape = rng.normal(size=300)
+    for spectra, low, high in (
+        (noise, 0.7, 1.3),
+        (noise + 40 * directions[:, 0], 0.7, 1.3),  # what is in the basis does not count
+        (noise + shape, 10, 30),
+        (noise + shape * rng.choice([-1, 1], (30, 1)), 0.0, 7.0),  # nor what is not in common
+    ):
+        rows = (spectra / weight).astype(np.float32)
+        projection = (directions * weight[:, None]).T.astype(np.float32)
+        rest = weight.astype(np.float32), directions.astype(np.float32), projection
+        got = pca.in_common(rows, *rest)
+        assert got == pytest.approx(plain.in_common(spectra, directions), rel=1e-3)
+        assert low < got < high

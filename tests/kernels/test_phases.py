@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from live_eels.kernels import apart, phases
+from live_eels.kernels.lloyd import moments
 from reference import phases as plain
 
 APART = phases.Apart(pixels=12, gap=4.0, length=10.0, most=12)
@@ -63,6 +64,21 @@ def test_a_short_gradient_is_one_phase():
     values = np.stack([rng.uniform(0, 1, 2000), np.zeros(2000)], axis=1)
     values = (values + rng.normal(size=values.shape) * 0.1).astype(np.float32)
     assert len(np.unique(split(values, np.full(2000, 0.01, np.float32)))) == 1
+
+
+def test_what_was_split_is_not_joined_by_slightly_less_evidence():
+    for distance, fresh, known in ((0.52, 2, 2), (0.34, 1, 2), (0.15, 1, 1)):
+        values, variance, truth = blobs([[0, 0, 0], [distance, 0, 0]], 600)
+        start = moments(values, variance, truth, 2)
+        assert len(np.unique(split(values, variance))) == fresh
+        assert len(np.unique(split(values, variance, start))) == known
+
+
+def test_few_pixels_must_be_further_apart_than_many():
+    """Of a cluster of twelve the spread is hardly known: born too early, it would not stay."""
+    for few, found in ((13, 1), (120, 2)):
+        values, variance, _ = blobs([[0, 0, 0], [0.56, 0, 0]], [900, few], seed=4)
+        assert len(np.unique(split(values, variance))) == found
 
 
 def test_separation_of_one_cluster_cut_in_two_is_small():

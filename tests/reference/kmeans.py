@@ -51,6 +51,31 @@ def mixtures(
     return label, distance, mixed
 
 
+def hold(
+    features: Array, variance: Array, centres: Array, spread: Array, before: Array, label: Array,
+    mixed: Array, since: Array, born: Array, sigmas: float, share: float,
+) -> Array:  # fmt: skip
+    label = label.copy()
+    x, c = features.astype(float), centres.astype(float)
+    for i, (old, new) in enumerate(zip(before, label, strict=True)):
+        if old < 0 or new < 0 or old == new or old >= len(c) or np.isnan(c[old]).any():
+            continue
+        if born[old] > since[i] or born[new] > since[i]:
+            continue
+        reach = np.linalg.norm(c[new] - c[old])
+        wide, narrow = float(variance[i]) + spread[old], float(variance[i]) + spread[new]
+        allowed = (wide + narrow) / 2
+        far = [np.sum((x[i] - c[old]) ** 2), np.sum((x[i] - c[new]) ** 2)]
+        if mixed[i]:
+            past = (far[0] - far[1]) / (2 * reach)
+        else:
+            odds = far[0] / wide - far[1] / narrow + len(x[i]) * np.log(wide / narrow)
+            past = odds * allowed / (2 * reach)
+        if past < sigmas * np.sqrt(allowed) + share * reach:
+            label[i] = old
+    return label
+
+
 def costs(features: Array, variance: Array, centres: Array, spread: Array) -> Array:
     allowed = spread.astype(float) + variance.astype(float)[:, None]
     step = features.astype(float)[:, None] - centres

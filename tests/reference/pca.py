@@ -39,3 +39,8 @@ def rebuild(
     squares = ((wide - model) ** 2 / share.astype(np.float64)).sum(axis=1)
     left = np.where(total > 0, squares / np.where(total > 0, total, 1.0), np.nan)
     return model, (wide - model).std(axis=1), left
+
+
+def in_common(spectra: NDArray[np.float64], directions: NDArray[np.float64]) -> float:
+    left = spectra - spectra @ directions @ directions.T
+    return float(np.sum(left.sum(axis=0) ** 2) / np.sum(left**2))
