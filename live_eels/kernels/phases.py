@@ -72,6 +72,8 @@ def split_and_join(values: Values, variance: Values, start: Clusters | None, apa
             return label
         if pair is not None:
             label[label == pair[1]] = pair[0]
+            if pair[1] not in born:
+                born.discard(pair[0])
         label[~now.pure] = -1
         start = moments(values, variance, label, int(label.max()) + 1)
         if pair is None:

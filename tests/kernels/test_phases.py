@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from live_eels.kernels import apart, phases
-from live_eels.kernels.lloyd import moments
+from live_eels.kernels.lloyd import Settled, moments
 from reference import phases as plain
 
 APART = phases.Apart(pixels=12, gap=4.0, length=10.0, most=12)
@@ -72,6 +72,13 @@ def test_what_was_split_is_not_joined_by_slightly_less_evidence():
         start = moments(values, variance, truth, 2)
         assert len(np.unique(split(values, variance))) == fresh
         assert len(np.unique(split(values, variance, start))) == known
+
+
+def test_a_cluster_just_born_has_to_stand_clear_of_all_others():
+    values, variance, truth = blobs([[0, 0, 0], [0.3, 0, 0]], 2000)
+    now = Settled(truth, np.ones(len(truth), bool), 0.0)
+    assert phases._closest_pair(values, variance, now, APART, set()) is None
+    assert phases._closest_pair(values, variance, now, APART, {1}) == (0, 1)
 
 
 def test_few_pixels_must_be_further_apart_than_many():
