@@ -91,7 +91,8 @@ def _split(
     """
     mine = now.label == number
     parts = _most_apart(values, variance, mine & now.pure, apart)
-    parts = parts or _most_apart(values, variance, mine, apart)
+    if parts is None and np.count_nonzero(mine & ~now.pure) >= apart.pixels:
+        parts = _most_apart(values, variance, mine, apart)
     if parts is None:
         return None
     fresh, trial = free_number(now.label), np.where(now.pure, now.label, np.int16(-1))

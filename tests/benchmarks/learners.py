@@ -79,23 +79,24 @@ def beside_incremental() -> list[tuple[str, float, float, float, float]]:
 
 def clustering(loadings: np.ndarray, pca: StreamingPCA) -> dict[str, float]:
     """Learning, and predicting, loadings per second; scikit-learn's MiniBatchKMeans beside."""
-    kmeans = OnlineKMeans(ClusterSettings(clusters=6))
-    width = pca.width
-    kmeans.rebase(np.eye(width, dtype=np.float32), np.zeros(width, np.float32),
-                  pca.factors, pca.components)  # fmt: skip
     out = {}
-    start = time.process_time()
-    for first in range(0, len(loadings), 1024):
-        kmeans.learn(loadings[first : first + 1024])
-    out["k-means, learn"] = len(loadings) / (time.process_time() - start)
-    start = time.process_time()
-    kmeans.predict(loadings)
-    out["k-means, predict"] = len(loadings) / (time.process_time() - start)
+    for name, clusters in (("k-means, six", 6), ("k-means, as many as there are", None)):
+        kmeans = OnlineKMeans(ClusterSettings(clusters=clusters))
+        width = pca.width
+        kmeans.rebase(np.eye(width, dtype=np.float32), np.zeros(width, np.float32),
+                      pca.factors, pca.components)  # fmt: skip
+        start = time.process_time()
+        for first in range(0, len(loadings), 1024):
+            kmeans.learn(loadings[first : first + 1024])
+        out[f"{name}, learn"] = len(loadings) / (time.process_time() - start)
+        start = time.process_time()
+        kmeans.predict(loadings)
+        out[f"{name}, predict"] = len(loadings) / (time.process_time() - start)
     model = MiniBatchKMeans(6, n_init=1, random_state=0)
     start = time.process_time()
     for first in range(0, len(loadings), 1024):
         model.partial_fit(loadings[first : first + 1024])
-    out["MiniBatchKMeans, learn"] = len(loadings) / (time.process_time() - start)
+    out["MiniBatchKMeans, six, learn"] = len(loadings) / (time.process_time() - start)
     return out
 
 
