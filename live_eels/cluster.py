@@ -65,8 +65,7 @@ class OnlineKMeans:
     centres : ndarray
         float32 ``(cluster number, feature)``; nan for a number that is not in use.
     spread : ndarray
-        Variance of a feature within each cluster beyond counting noise, float32
-        ``(cluster number,)``.
+        Variance of a feature in each cluster beyond counting noise, float32 ``(cluster number,)``.
     centres_version : int
         Counts the refits; when it changes, earlier pixels want a new `predict`.
     generation : int
@@ -138,20 +137,23 @@ class OnlineKMeans:
             rows = np.asarray(loadings[part], np.float32)
             start += len(rows)
             self.seen += len(rows)
-            self._block.append((rows.copy(), None if spectra is None else spectra[part].copy()))
+            own = None if spectra is None else spectra[part]
             self._waiting += len(rows)
-            if self._waiting == self._block_pixels():
-                self._absorb()
+            if not self.room:
+                self._absorb(rows, own)
+            else:  # they stay longer than the caller may leave them as they are
+                self._block.append((rows.copy(), None if own is None else own.copy()))
 
     def finish(self) -> None:
         """Learn what is left in the unfinished block and let the centres settle."""
-        if self._block:
-            self._absorb()
+        for rows, own in _joined(self._block):
+            self._block = []
+            self._absorb(rows, own)
         self._refit()
 
-    def _absorb(self) -> None:
-        """Learn the block."""
-        ((rows, spectra),) = _joined(self._block)
+    def _absorb(self, rows: Values, spectra: Values | None) -> None:
+        """Learn the block that ends with these rows."""
+        ((rows, spectra),) = _joined([*self._block, (rows, spectra)])
         self._block, self._waiting = [], 0
         self._absorbed += len(rows)
         good = np.isfinite(rows).all(axis=1)
