@@ -2,7 +2,8 @@
 
 Lives here: the rule that no pixel on a map is stale. Pixels are placed in the newest basis as
 they come; when the basis or the centres move, earlier ones follow from their loadings, some
-at a time, so that none of it ever takes long.
+at a time, so that none of it ever takes long. A pixel on the maps changes its cluster only when
+it is clearly in another (`OnlineKMeans.predict`), until the scan is settled.
 """
 
 from __future__ import annotations
