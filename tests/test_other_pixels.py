@@ -54,7 +54,7 @@ def test_early_pixels_have_nothing_to_go_by():
 @pytest.mark.parametrize("side", [64, 500, 1000, 1024])
 def test_the_pixels_that_stand_for_all_lie_all_over_the_scan(side):
     typical = Typical(side**2, CHANNELS)
-    chosen = np.flatnonzero(typical._chosen(np.arange(side**2)))[64:]
+    chosen = np.flatnonzero(typical.chosen(np.arange(side**2)))[64:]
     where = np.stack(np.divmod(chosen, side)) * 8 // side
     in_each = np.bincount(where[0] * 8 + where[1], minlength=64)
     assert in_each.min() > 0.5 * in_each.mean()

@@ -102,9 +102,10 @@ def test_a_measured_line_scan_is_recorded_byte_for_byte_and_its_reduced_middle_s
             for signal in ("core", "low"):
                 counts = recording.counts(pixels, signal)
                 assert counts.tobytes() == measured.counts(pixels, signal).tobytes()
-    ends = np.concatenate([valence[:12], valence[-12:]]).mean()
-    assert ends - valence[18:22].mean() > 0.2
-    assert 16 <= np.argmin(valence) <= 23
+    assert np.isfinite(valence).sum() >= 38  # an even mixture may be rejected
+    ends = np.nanmean(np.concatenate([valence[:12], valence[-12:]]))
+    assert ends - np.nanmean(valence[18:22]) > 0.2
+    assert 16 <= np.nanargmin(valence) <= 23
 
 
 def test_the_measured_chromium_spectrum_that_exspy_ships(endpoint, tmp_path):
