@@ -73,11 +73,15 @@ def changed_rows(
     return None if len(rows) > WHOLE_SHARE * len(new) else rows
 
 
+KEPT = 128 * 2**20
+"""Bytes of the maps whose differences are remembered: a snapshot of 1024 x 1024 with 30 maps."""
+
+
 class Differences:
     """`changed_rows` of maps that several pages have and are to be sent: found once."""
 
-    def __init__(self, room: int = 256) -> None:
-        self._room = room
+    def __init__(self, room: int = KEPT) -> None:
+        self._room, self._held = room, 0
         self._lock = threading.Lock()
         # The maps are kept beside the answer, so that no other map can get their identity.
         self._found: dict[tuple[int, int], tuple[Map, Map, Rows]] = {}
@@ -93,7 +97,10 @@ class Differences:
             return found[2]
         rows = changed_rows(old, new)
         with self._lock:
-            self._found[key] = (old, new, rows)
-            while len(self._found) > self._room:
-                del self._found[next(iter(self._found))]
+            if key not in self._found:  # another page may have looked meanwhile
+                self._found[key] = (old, new, rows)
+                self._held += new.nbytes
+            while self._held > self._room and len(self._found) > 1:
+                _, gone, _ = self._found.pop(next(iter(self._found)))
+                self._held -= gone.nbytes
         return rows

@@ -37,6 +37,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from chromium import Chromium
 
 from fake_engine import FakeEngine, Served
+from live_eels.app.memory import keep_freed_memory
 from live_eels.app.pipelines import one_blas_thread
 from live_eels.cluster_settings import ClusterSettings
 from live_eels.decompose_settings import DecomposeSettings
@@ -183,7 +184,8 @@ class Worked(FakeEngine):
         return Status(state="scanning", version="", scan_id="load", pixels_analysed=self.done)
 
     def work(self) -> None:
-        with one_blas_thread():  # as the engine does: on one core they would wait for each other
+        keep_freed_memory()  # as the engine does
+        with one_blas_thread():  # so, too: on one core they would wait for each other
             self._work()
 
     def _work(self) -> None:

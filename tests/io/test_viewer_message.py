@@ -54,7 +54,7 @@ def test_differences_are_found_once_and_forgotten_in_time():
     maps = [np.full((9, 4), i, dtype=np.float32) for i in range(6)]
     maps[1] = maps[0].copy()
     maps[1][3] = 7
-    differences = Differences(room=3)
+    differences = Differences(room=3 * maps[0].nbytes)
     first = differences.rows(maps[0], maps[1])
     assert first.tolist() == [3]
     assert differences.rows(maps[0], maps[1]) is first
