@@ -140,20 +140,19 @@ class OnlineKMeans:
             own = None if spectra is None else spectra[part]
             self._waiting += len(rows)
             if not self.room:
-                self._absorb(rows, own)
+                self._absorb([*self._block, (rows, own)])
             else:  # they stay longer than the caller may leave them as they are
                 self._block.append((rows.copy(), None if own is None else own.copy()))
 
     def finish(self) -> None:
         """Learn what is left in the unfinished block and let the centres settle."""
-        for rows, own in _joined(self._block):
-            self._block = []
-            self._absorb(rows, own)
+        if self._block:
+            self._absorb(self._block)
         self._refit()
 
-    def _absorb(self, rows: Values, spectra: Values | None) -> None:
-        """Learn the block that ends with these rows."""
-        ((rows, spectra),) = _joined([*self._block, (rows, spectra)])
+    def _absorb(self, block: Block) -> None:
+        """Learn a block, which there is no more to wait for."""
+        ((rows, spectra),) = _joined(block)
         self._block, self._waiting = [], 0
         self._absorbed += len(rows)
         good = np.isfinite(rows).all(axis=1)
@@ -358,12 +357,12 @@ class OnlineKMeans:
             return
         values, variance = values[known], variance[known]
         k, now = self.settings.clusters, self._now(values.shape[1])
-        if k is None:
-            label = as_many_as_asked_for(values, variance, now, self.settings)
-        else:
+        if k is not None:
             label = self._starts.settled(values, variance, now, k, self._reservoir.offered)
-        if k is None and self.clusters:
-            label = matched(label, self._nearest(values, variance)[0])
+        else:
+            label = as_many_as_asked_for(values, variance, now, self.settings)
+            if self.clusters:
+                label = matched(label, self._nearest(values, variance)[0])
         before = self._used()
         self._take(moments(values, variance, label, int(label.max()) + 1))
         self._usual = float(np.mean(_strange(*self._nearest(values, variance)[1:])))
