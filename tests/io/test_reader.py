@@ -186,6 +186,17 @@ def test_chunks_bring_only_seen_pixels_in_raster_order(tmp_path: Path, chunk_pix
     assert np.array_equal(np.concatenate([c.low for c in chunks])[:, 3], np.sort(pixels))
 
 
+def test_chunks_of_some_pixels(tmp_path: Path) -> None:
+    counts = record(tmp_path / "a.hspy", make_scan(), np.arange(1, 42))
+    some = np.array([2, 3, 11, 30, 41])
+    with open_recording(tmp_path / "a.hspy") as back:
+        assert back.recorded.tolist() == list(range(1, 42))
+        chunks = list(back.chunks(2, some))
+    assert [c.pixels.tolist() for c in chunks] == [[2, 3], [11, 30], [41]]
+    assert np.array_equal(np.concatenate([c.counts for c in chunks]), counts[some])
+    assert np.array_equal(np.concatenate([c.low for c in chunks])[:, 3], some)
+
+
 def test_a_partner_that_never_came_is_marked(tmp_path: Path) -> None:
     record(tmp_path / "a.hspy", make_scan(), np.arange(42), low_too=False)
     with open_recording(tmp_path / "a.hspy") as back:
