@@ -157,7 +157,7 @@ def evaluate(
 
 
 def _study(folder: Path, quick: bool) -> None:
-    """Do both studies, or what is missing of them; this takes half an hour, not `quick`."""
+    """Do both studies, or what is missing of them; this takes a quarter of an hour, not `quick`."""
     from live_eels.models import search, shift_study, studies
 
     folder.mkdir(parents=True, exist_ok=True)
