@@ -119,8 +119,6 @@ class AnalyseThread:
         self._obey()
         if self._stale is not None:
             self._refresh(self._stale)
-        self._over = True
-        self._obey()  # whoever asked in between
 
     def _between(self) -> None:
         """What is done between two chunks: commands; earlier pixels follow; maps are shown."""
@@ -132,12 +130,22 @@ class AnalyseThread:
     def ask(self, what: Callable[[], T]) -> Future[T]:
         """Run ``what`` on this thread, between chunks."""
         future: Future[T] = Future()
-        if self._over:
-            future.set_exception(LookupError("the engine has stopped"))
-            return future
         self._commands.append((what, future))
+        if self._over:  # asked after it is in the queue: else nobody might answer it
+            self._refuse()
         self._inbox.wake()
         return future
+
+    def over(self) -> None:
+        """Leave nobody waiting: the thread ends, however it came to that."""
+        self._over = True
+        self._refuse()
+
+    def _refuse(self) -> None:
+        while self._commands:
+            _, future = self._commands.popleft()
+            if future.set_running_or_notify_cancel():
+                future.set_exception(LookupError("the engine has stopped"))
 
     def stale(self, session: Session) -> None:
         """Have a snapshot taken soon: something was changed (for commands on this thread)."""

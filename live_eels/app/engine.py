@@ -166,6 +166,7 @@ class Engine:
                     self.kernels = nullcontext()
                 self.analyse.run(self.kernels)
         finally:
+            self.analyse.over()
             if self.refining is not None:
                 self.refining.stop()
             if self.publisher is not None:

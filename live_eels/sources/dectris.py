@@ -301,9 +301,11 @@ class DectrisDecoder:
             counts = np.ascontiguousarray(counts, counts.dtype.newbyteorder("="))
         masked = counts.dtype.type(2 ** (8 * counts.dtype.itemsize) - 1)
         dead = _NONE_DEAD if dead is None else dead
-        total = np.empty((1, channels.stop - channels.start), np.uint32)
-        add_rows(counts, dead, rows.start, rows.stop, channels.start, masked, total[0])
-        return np.ascontiguousarray(total[:, ::-1]) if self._settings.flip else total
+        spectrum = np.empty((1, channels.stop - channels.start), np.uint32)
+        # 65 536 rows, the most there can be, of 16 bits fit into 32
+        total = np.empty(spectrum.shape[1], np.uint32 if counts.dtype.itemsize < 4 else np.uint64)
+        add_rows(counts, dead, rows.start, rows.stop, channels.start, masked, total, spectrum[0])
+        return np.ascontiguousarray(spectrum[:, ::-1]) if self._settings.flip else spectrum
 
 
 def _band_slices(name: str, band: BandSettings, shape: tuple[int, ...]) -> tuple[slice, slice]:

@@ -6,11 +6,13 @@ import threading
 
 import h5py
 import numpy as np
+import pytest
 
 from conftest import two_phase_scan
 from live_eels import control
 from live_eels.app import engine as engine_module
 from live_eels.app.changing import change
+from live_eels.app.engine import Engine
 from live_eels.io.reader import open_recording
 from live_eels.io.recorder import Recorder, RecorderError
 from live_eels.pipeline import Pipeline
@@ -150,3 +152,23 @@ def test_visits_of_a_chunk_are_its_core_losses():
     assert Chunk(scan, pixels, core, low).visits == 4
     seen = np.array([True, False, True, False])
     assert Chunk(scan, pixels, core, low, None, seen).visits == 2
+
+
+def test_nobody_waits_for_an_analysis_that_could_not_begin(endpoint, tmp_path, monkeypatch):
+    asked, may_fail = [], threading.Event()
+
+    def broken(*_):
+        may_fail.wait(WAIT_S)
+        raise RuntimeError("no kernel can be compiled here")
+
+    monkeypatch.setattr(engine_module, "warm_up", broken)
+    engine = Engine(settings(endpoint, tmp_path))
+    engine.start()
+    asked.append(engine.analyse.ask(lambda: 1))  # while it begins,
+    may_fail.set()
+    with pytest.raises(RuntimeError, match="no kernel"):
+        engine.join(WAIT_S)
+    asked.append(engine.analyse.ask(lambda: 2))  # and when it is over
+    for future in asked:
+        with pytest.raises(LookupError, match="the engine has stopped"):
+            future.result(WAIT_S)
