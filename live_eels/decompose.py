@@ -14,7 +14,7 @@ totals are running sums, so the weighted cross-product matrix of all spectra so 
 
 can be accumulated *before* the channel totals are known and weighted when it is used. G is
 exact: its leading eigenvectors are what a batch decomposition of the same pixels gives. It
-is a plain sum, so two learners merge by adding. Accumulating it is one BLAS call per block
+is a plain sum, so two learners merge by adding. Accumulating it is one BLAS call per some blocks
 of pixels; eigenvectors are refreshed now and then, from the last ones.
 
 Blocks hold a fixed number of pixels whatever the chunks that bring them, so the state
@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from live_eels.cross_product import CrossProduct
 from live_eels.decompose_settings import DecomposeSettings
-from live_eels.kernels.blas import add_products
 from live_eels.kernels.eigen import aligned, leading
 from live_eels.kernels.pca import in_common, project, rebuild, row_totals, scale_rows
 from live_eels.noise_floor import angles_deg, noise_floor
@@ -123,7 +123,7 @@ class StreamingPCA:
         self._filled = 0
         self.seen = 0
         self._absorbed = 0
-        self._gram = np.zeros((channels, channels), np.float32, order="F")  # lower triangle
+        self._gram = CrossProduct(channels)
         self._channel_total = np.zeros(channels)
         self._total = 0.0
         self._spectra = 0.0
@@ -189,7 +189,7 @@ class StreamingPCA:
         """Take over what another learner has seen, as if its pixels had come here too."""
         if other.channels != self.channels or other.settings != self.settings:
             raise ValueError("learners of other channels or settings cannot be merged")
-        self._gram += other._gram
+        self._gram.merge(other._gram)
         self._channel_total += other._channel_total
         self._total += other._total
         self._spectra += other._spectra
@@ -240,7 +240,7 @@ class StreamingPCA:
             rows, scale.astype(np.float32), weight.astype(np.float32), self._channel_total, scaled
         )
         with _BLAS.limit(limits=1, user_api="blas"):
-            add_products(scaled, self._gram)
+            self._gram.add(scaled)
             return in_common(scaled, self._light, self._directions, self._projection)
 
     def turn_to(self, other: StreamingPCA) -> NDArray[np.float32]:
@@ -290,7 +290,7 @@ class StreamingPCA:
             values, vectors = leading(
                 self._gram, 1.0 / scale, self._directions, rounds, sure, seed=self._seed
             )
-        trace = float(np.diagonal(self._gram).astype(np.float64) @ scale**-2)
+        trace = float(self._gram.diagonal() @ scale**-2)
         self.scree = np.maximum(values, 0.0) / self._spectra
         angles = self._judge(trace / self._spectra)
         vectors, order = aligned(vectors, self._directions, self.components)

@@ -38,7 +38,7 @@ def sit(candidate: Candidate) -> None:
 
 
 def state(thing: Any) -> Any:
-    """Everything a learner remembers, as comparable plain values."""
+    """Everything a learner remembers, as comparable plain values: what would be pickled."""
     if isinstance(thing, np.ndarray):
         return (thing.dtype.str, thing.shape, thing.tobytes())
     if isinstance(thing, np.random.Generator):
@@ -47,7 +47,7 @@ def state(thing: Any) -> Any:
         return {key: state(value) for key, value in thing.items()}
     if isinstance(thing, list | tuple):
         return [state(value) for value in thing]
-    return state(vars(thing)) if hasattr(thing, "__dict__") else thing
+    return state(thing.__getstate__()) if hasattr(thing, "__dict__") else thing
 
 
 def remembered(learner: Any) -> Any:

@@ -7,11 +7,11 @@ spectra arrive; at the end rounds go on until nothing moves.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
-
-from live_eels.kernels import blas
 
 SPARE = 8
 """Columns beyond those asked for: they keep the wanted ones apart from the rest."""
@@ -20,8 +20,21 @@ STILL = 1e-4
 """Rounds end when no vector turns by more than this (radian)."""
 
 
+class Gram(Protocol):
+    """A symmetric matrix of which little more is asked than its products with columns."""
+
+    def times(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Image of ``columns``, float32 ``(channel, column)``."""
+
+    def diagonal(self) -> NDArray[np.float64]:
+        """float64 ``(channel,)``."""
+
+    def whole(self) -> NDArray[np.float64]:
+        """float64 ``(channel, channel)``."""
+
+
 def leading(
-    gram: NDArray[np.float32],
+    gram: Gram,
     weight: NDArray[np.float64],
     start: NDArray[np.float32],
     rounds: int,
@@ -33,7 +46,7 @@ def leading(
 
     Parameters
     ----------
-    gram : float32 ``(channel, channel)``, Fortran order, lower triangle
+    gram : Gram
     weight : float64 ``(channel,)``
     start : float32 ``(channel, component)``
         Guess of the eigenvectors; zero columns are none.
@@ -55,10 +68,10 @@ def leading(
     if channels <= 2 * (images + 1) * block:
         return _all(gram, weight, width)
     light = weight.astype(np.float32)[:, None]
-    size = np.float32(max(float((np.diagonal(gram) * light[:, 0] ** 2).max()), 1e-30))
+    size = np.float32(max(float((gram.diagonal() * weight**2).max()), 1e-30))
 
     def times(q: NDArray[np.float32]) -> NDArray[np.float32]:
-        return blas.times(gram, light * q) * (light / size)
+        return gram.times(light * q) * (light / size)
 
     guess = np.random.default_rng(seed).standard_normal((channels, block)).astype(np.float32)
     known = np.flatnonzero(np.any(start, axis=0))
@@ -100,12 +113,11 @@ def _beside(columns: NDArray[np.float32], space: list[NDArray[np.float32]]) -> N
 
 
 def _all(
-    gram: NDArray[np.float32], weight: NDArray[np.float64], width: int
+    gram: Gram, weight: NDArray[np.float64], width: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Solve small matrices completely."""
     channels = len(weight)
-    whole = (np.tril(gram) + np.tril(gram, -1).T).astype(np.float64)
-    w, v = np.linalg.eigh(whole * weight[:, None] * weight)
+    w, v = np.linalg.eigh(gram.whole() * weight[:, None] * weight)
     n = min(width, channels)
     values, vectors = np.zeros(width), np.zeros((channels, width))
     values[:n], vectors[:, :n] = w[::-1][:n], v[:, ::-1][:, :n]

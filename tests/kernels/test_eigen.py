@@ -3,8 +3,28 @@
 import numpy as np
 import pytest
 
-from live_eels.kernels.eigen import leading
+from live_eels.kernels.eigen import leading as leading_of
 from reference import eigen as plain
+
+
+class Matrix:
+    """What the solver may ask of a matrix, given all of it."""
+
+    def __init__(self, gram):
+        self._gram = gram
+
+    def times(self, columns):
+        return self._gram @ columns
+
+    def diagonal(self):
+        return np.diagonal(self._gram).astype(np.float64)
+
+    def whole(self):
+        return self._gram.astype(np.float64)
+
+
+def leading(gram, *arguments, **named):
+    return leading_of(Matrix(gram), *arguments, **named)
 
 
 def cross_products(channels, pixels=3000, signals=3, seed=0):
@@ -28,14 +48,6 @@ def test_leading_pairs_are_those_of_a_complete_solution(channels):
     assert (overlap > 1 - 1e-5).all()
     assert vectors.shape == (channels, width)
     assert not vectors[:, channels:].any()
-
-
-def test_only_the_lower_triangle_is_read():
-    gram = cross_products(300)
-    start = np.zeros((300, 4), np.float32)
-    want, _ = leading(gram, np.ones(300), start, 20, 3)
-    lower = np.asfortranarray(np.tril(gram))
-    assert np.array_equal(leading(lower, np.ones(300), start, 20, 3)[0], want)
 
 
 def test_one_round_from_a_good_guess_is_enough():
