@@ -206,7 +206,7 @@ class StreamingPCA:
         """Take one full block in, and refresh the basis when it is time."""
         news = self._add(rows) > NEWS and self._absorbed >= self._soonest
         if news or self._absorbed >= self._next_update:
-            self._refresh(rounds=2 if self._absorbed < 4096 else 1)
+            self._refresh(rounds=1)
 
     def _add(self, rows: NDArray[np.float32]) -> float:
         """Add counts ``(pixel, channel)`` to the sums; tell how much is new (``NEWS``)."""
