@@ -40,6 +40,9 @@ Edge = Annotated[int, Meta(ge=0, le=65_536)]
 
 _NONE_DEAD = np.zeros((0, 0), np.bool_)
 
+_MASKED = {np.dtype(kind): kind(np.iinfo(kind).max) for kind in (np.uint8, np.uint16, np.uint32)}
+"""What a pixel of the detector says that measured nothing: all bits are set."""
+
 
 class BandSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A band of the detector that is summed into one signal, and its energy calibration.
@@ -98,6 +101,28 @@ class DectrisSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     title: Annotated[str, Meta(max_length=1024)] = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Band:
+    """What of an image becomes a spectrum of ``signal``."""
+
+    signal: str
+    rows: slice
+    channels: slice
+    dead: NDArray[np.bool_]
+    flip: bool
+
+    def spectrum(self, counts: Counts) -> NDArray[np.uint32]:
+        """Counts added up over the rows: uint32 ``(1, channel)``."""
+        if not (counts.flags.c_contiguous and counts.dtype.isnative):
+            counts = np.ascontiguousarray(counts, counts.dtype.newbyteorder("="))
+        out = np.empty((1, self.channels.stop - self.channels.start), np.uint32)
+        # 65 536 rows, the most there can be, of 16 bits fit into 32
+        total = np.empty(out.shape[1], np.uint32 if counts.dtype.itemsize < 4 else np.uint64)
+        rows, first, masked = self.rows, self.channels.start, _MASKED[counts.dtype]
+        add_rows(counts, self.dead, rows.start, rows.stop, first, masked, total, out[0])
+        return np.ascontiguousarray(out[:, ::-1]) if self.flip else out
+
+
 @dataclass(slots=True)
 class _Series:
     """A series in progress. ``last`` is the highest image number seen."""
@@ -106,7 +131,8 @@ class _Series:
     scan: Scan
     images: int | None
     shape: tuple[int, int]
-    dead: NDArray[np.bool_] | None
+    bands: list[_Band]
+    pixels: int
     last: int = -1
 
 
@@ -149,10 +175,11 @@ class DectrisDecoder:
         self._armed: Start | None = None
         self._series: _Series | None = None
         self._begun = 0
-        for dtype in (np.uint8, np.uint16, np.uint32):  # compiled before the first image comes
+        band = _Band("", slice(0, 1), slice(0, 1), _NONE_DEAD, flip=False)
+        for dtype in _MASKED:  # compiled before the first image comes
             image = np.zeros((1, 1), dtype)
             image.setflags(write=False)
-            self._sum(image, BandSettings(offset_ev=0.0, dispersion_ev=1.0), None)
+            band.spectrum(image)
 
     def decode(self, parts: Sequence[Part]) -> list[Scan | Spectra | ScanEnd]:
         """Read one message.
@@ -196,11 +223,13 @@ class DectrisDecoder:
         out: list[Scan | Spectra | ScanEnd] = [series.scan] if begins else []
         visit = self._visit(image.number)
         if visit is not None:
-            pixel = np.array([visit % series.scan.pixels], np.int64)
-            for place, (name, band) in enumerate(self._bands.items()):
-                spectrum = self._sum(counts, band, series.dead)
-                sequence = visit * len(self._bands) + place
-                out.append(Spectra(series.scan.id, name, sequence, pixel, spectrum, image.clock_s))
+            pixel = np.array([visit % series.pixels], np.int64)
+            sequence = visit * len(series.bands)
+            for place, band in enumerate(series.bands, sequence):
+                spectrum = band.spectrum(counts)
+                out.append(
+                    Spectra(series.scan.id, band.signal, place, pixel, spectrum, image.clock_s)
+                )
         if begins:
             self._series, self._armed = series, None
             self._begun += 1
@@ -227,20 +256,28 @@ class DectrisDecoder:
         detail = armed.detail if armed is not None else Detail()
         rows, channels = shape
         dead = self._dead(detail, (rows, channels))
+        bands = [
+            _Band(
+                signal,
+                *_band_slices(signal, band, shape),
+                _NONE_DEAD if dead is None else dead,
+                self._settings.flip,
+            )
+            for signal, band in self._bands.items()
+        ]
+        scan = self._scan(name, detail, bands)
         images = detail.images or None
-        scan = self._scan(name, detail, (rows, channels), dead)
-        return _Series(name, scan, images, (rows, channels), dead), True
+        return _Series(name, scan, images, (rows, channels), bands, scan.pixels), True
 
-    def _scan(
-        self, name: str, detail: Detail, shape: tuple[int, int], dead: NDArray[np.bool_] | None
-    ) -> Scan:
+    def _scan(self, name: str, detail: Detail, bands: Sequence[_Band]) -> Scan:
         signals = []
-        for signal, band in self._bands.items():
-            rows, channels = _band_slices(signal, band, shape)
-            size = channels.stop - channels.start
-            axis = EnergyAxis(band.offset_ev, band.dispersion_ev, size)
-            gain = None if dead is None else _gain(dead[rows, channels], self._settings.flip)
-            signals.append(Signal(signal, axis, "u4", gain=gain))
+        for band in bands:
+            axis = self._bands[band.signal]
+            size = band.channels.stop - band.channels.start
+            energies = EnergyAxis(axis.offset_ev, axis.dispersion_ev, size)
+            dead = band.dead[band.rows, band.channels]
+            gain = _gain(dead, band.flip) if dead.size else None
+            signals.append(Signal(band.signal, energies, "u4", gain=gain))
         energy_ev = detail.incident_energy_ev
         instrument = self._settings.instrument.instrument(
             energy_ev / 1e3 if energy_ev is not None and 0 < energy_ev < 1e7 else None,
@@ -291,21 +328,6 @@ class DectrisDecoder:
         line = self._line()
         rows, rest = divmod(images, line + self._settings.flyback)
         return rows * line + min(rest, line)
-
-    def _sum(
-        self, counts: Counts, band: BandSettings, dead: NDArray[np.bool_] | None
-    ) -> NDArray[np.uint32]:
-        """Sum the counts of one band over its rows: uint32 ``(1, channel)``."""
-        rows, channels = _band_slices("", band, counts.shape)
-        if not (counts.flags.c_contiguous and counts.dtype.isnative):
-            counts = np.ascontiguousarray(counts, counts.dtype.newbyteorder("="))
-        masked = counts.dtype.type(2 ** (8 * counts.dtype.itemsize) - 1)
-        dead = _NONE_DEAD if dead is None else dead
-        spectrum = np.empty((1, channels.stop - channels.start), np.uint32)
-        # 65 536 rows, the most there can be, of 16 bits fit into 32
-        total = np.empty(spectrum.shape[1], np.uint32 if counts.dtype.itemsize < 4 else np.uint64)
-        add_rows(counts, dead, rows.start, rows.stop, channels.start, masked, total, spectrum[0])
-        return np.ascontiguousarray(spectrum[:, ::-1]) if self._settings.flip else spectrum
 
 
 def _band_slices(name: str, band: BandSettings, shape: tuple[int, ...]) -> tuple[slice, slice]:

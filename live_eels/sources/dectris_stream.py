@@ -15,6 +15,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any, Literal
 
@@ -91,6 +92,7 @@ def read(parts: Sequence[Part]) -> Start | Detail | Image | End:
     return _read_v1(parts) if parts[0][0] == ord("{") else _read_v2(parts)
 
 
+@cache
 def require(module: str) -> Any:
     """Import a package of the ``dectris`` extra, or say how to get it."""
     try:

@@ -672,6 +672,7 @@ def test_seeded_mutations_raise_nothing_else():
 
 
 def test_missing_extra_is_said_plainly(monkeypatch):
+    dectris_stream.require.cache_clear()  # it may be known from other tests
     monkeypatch.setitem(__import__("sys").modules, "cbor2", None)
     with pytest.raises(ImportError, match=r"pip install 'live-eels\[dectris\]'"):
         DectrisDecoder(settings())
