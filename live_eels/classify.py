@@ -1,154 +1,31 @@
 """Oxidation states from a trained model: counts in, labels with probabilities out.
 
-Lives here: the checks that a model and its card belong together, and the preparation that the
-card fixes (find the L3 edge, cut a window around it). The rest of the
-preparation is inside the ONNX graph, so a model cannot see wrongly prepared spectra. No
-training and no evaluation: these are in `live_eels.models`.
+Lives here: the checks that a model and its card belong together, and running it. What it sees
+of a spectrum is cut out by `edge_windows`; the rest of the preparation is inside the ONNX graph,
+so a model cannot see wrongly prepared spectra. No training and no evaluation: these are in
+`live_eels.models`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from live_eels.kernels import edge
-from live_eels.model_card import Card, Element, ModelError, Window, read_card
+from live_eels.edge_windows import Beside, Preparation, alone
+from live_eels.model_card import Card, ModelError, read_card
 from live_eels.spectra import EnergyAxis, Labels
 
 Source = Literal["automatic", "raw", "denoised", "cluster"]
 
-MIN_SEARCH_EV = 10.0
-"""An element counts as covered where its L3 edge can be looked for over this length, eV."""
-BEFORE_EV = 2.0
-AFTER_EV = 8.0
-"""An L3 edge is looked for no nearer than this to the start and the end of the axis, eV."""
-
 EDGE_OVER_NOISE = 6.0
 """Length of a denoised edge over the noise of one channel from which there is an edge; what
 noise alone leaves in half a dozen components has a length of 1 to 5."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """Where to look on one energy axis, as `edge.edge_windows` wants it."""
-
-    axis: EnergyAxis
-    first: int
-    last: int
-    pad: int
-    margin: int
-    elements: NDArray[np.int64]
-    starts: NDArray[np.float64]
-    positions: NDArray[np.int64]
-
-
-class Windows(NamedTuple):
-    """What is cut out of spectra, and what is known of it.
-
-    Attributes
-    ----------
-    window
-        float32 ``(pixel, point)``: counts around the L3 edge, less their mean.
-    element
-        float32 ``(pixel, element)``: 1 for the element whose edge was found.
-    l3_ev
-        float32 ``(pixel,)``: where the edge was found on the axis.
-    strength
-        float32 ``(pixel,)``: length of what the window holds beyond level and slope, in counts of
-        one channel; nan for a spectrum that holds nan or inf there.
-    """
-
-    window: NDArray[np.float32]
-    element: NDArray[np.float32]
-    l3_ev: NDArray[np.float32]
-    strength: NDArray[np.float32]
-
-
-class Preparation:
-    """Finds the L3 edge of each spectrum and cuts the window that a model sees.
-
-    The axis may be wrong by several eV and differ in dispersion between instruments, so the
-    window is placed by the spectrum itself; one definition for training and use.
-    """
-
-    def __init__(self, elements: Sequence[Element], window: Window) -> None:
-        self.elements = tuple(elements)
-        self.window = window
-        self._search: _Search | None = None
-
-    def bind(self, axis: EnergyAxis) -> tuple[str, ...]:
-        """Prepare for spectra on ``axis``; the elements that can be told on it.
-
-        Raises
-        ------
-        ModelError
-            If the axis covers the L3 edge of none of the model's elements; names both ranges.
-        """
-        found: list[tuple[int, float, int]] = []
-        start, end = axis.offset_ev + BEFORE_EV, axis.end_ev - AFTER_EV
-        for index, element in enumerate(self.elements):
-            low = max(element.l3_ev - element.within_ev, start)
-            high = min(element.l3_ev + element.within_ev, end)
-            if high - low >= MIN_SEARCH_EV:
-                border = (low - axis.offset_ev) / axis.dispersion_ev + 0.5
-                found.append((index, border, int((high - low) / edge.STEP_EV) + 1))
-        if not found:
-            ranges = " or ".join(
-                f"{e.symbol} L3 within {e.l3_ev - e.within_ev:g} to {e.l3_ev + e.within_ev:g} eV"
-                for e in self.elements
-            )
-            raise ModelError(
-                f"looks for {ranges}, but the energy axis runs from "
-                f"{axis.offset_ev:g} to {axis.end_ev:g} eV"
-            )
-        # Channels that no window can reach are not looked at; windows that stick out of the axis
-        # see its end level continued.
-        channel = axis.dispersion_ev
-        behind = max((edge.BEHIND + 2) * edge.STEP_EV, 2.0 - self.window.low_ev) / channel
-        reach = max((edge.REACH + 2) * edge.STEP_EV, self.window.high_ev + 2.0) / channel
-        first = max(0, int(found[0][1] - behind))
-        last = min(axis.size, int(found[-1][1] + found[-1][2] * edge.STEP_EV / channel + reach))
-        pad = int(max(behind, reach)) + 4
-        self._search = _Search(
-            axis=axis,
-            first=first,
-            last=last,
-            pad=pad,
-            margin=max(1, min(round(1.0 / channel), last - first)),
-            elements=np.array([index for index, _, _ in found], np.int64),
-            starts=np.array([border - first + pad for _, border, _ in found]),
-            positions=np.array([count for _, _, count in found], np.int64),
-        )
-        return tuple(self.elements[index].symbol for index, _, _ in found)
-
-    def windows(self, counts: NDArray[Any], axis: EnergyAxis) -> Windows:
-        """Cut what the model sees out of each spectrum."""
-        if self._search is None or self._search.axis != axis:
-            self.bind(axis)
-        search = self._search
-        assert search is not None
-        counts = np.ascontiguousarray(counts, np.float32)
-        n, window, channel = len(counts), self.window, axis.dispersion_ev
-        border, which = np.empty(n), np.empty(n, np.int64)
-        seen, strength = np.empty((n, window.points), np.float32), np.empty(n, np.float32)
-        edge.edge_windows(
-            counts, search.first, search.last, search.pad, search.margin,
-            search.starts, search.positions, edge.STEP_EV / channel,
-            window.low_ev / channel, window.dispersion_ev / channel,
-            max(window.width_ev / channel, 1.0), which, border, seen, strength,
-        )  # fmt: skip
-        element = np.zeros((n, len(self.elements)), np.float32)
-        element[np.arange(n), search.elements[which]] = 1.0
-        l3_ev = axis.offset_ev + (border + search.first - search.pad - 0.5) * channel
-        strength /= np.float32(np.sqrt(channel / window.dispersion_ev))
-        return Windows(seen, element, l3_ev.astype(np.float32), strength)
 
 
 class Classifier:
@@ -204,6 +81,8 @@ class Classifier:
         card, session = self.card, self._session
         shapes = {value.name: value.shape[1:] for value in session.get_inputs()}
         wanted = {"window": [card.window.points], "element": [len(card.elements)]}
+        if card.scan:
+            wanted |= {"scan": [card.window.points], "moved_ev": [1]}
         if shapes != wanted:
             raise ModelError(f"{card.name}: the graph takes {shapes}, the card says {wanted}")
         shapes = {value.name: value.shape[1:] for value in session.get_outputs()}
@@ -234,14 +113,28 @@ class Classifier:
             raise ModelError(f"the model {self.card.name!r} {error}") from None
 
     def run(
-        self, window: NDArray[np.float32], element: NDArray[np.float32]
+        self,
+        window: NDArray[np.float32],
+        element: NDArray[np.float32],
+        beside: Beside | None = None,
     ) -> dict[str, NDArray[np.float32]]:
-        """Run the graph: ``probability``, ``score`` and, if it has one, ``fraction`` by name."""
-        values = self._session.run(self._outputs, {"window": window, "element": element})
+        """Run the graph: ``probability``, ``score`` and, if it has one, ``fraction`` by name.
+
+        ``beside``: for models that see the scan too; None: each spectrum is a scan of its own.
+        """
+        feed = {"window": window, "element": element}
+        if self.card.scan:
+            scan = beside or alone(window)
+            feed |= {"scan": scan.window, "moved_ev": scan.moved_ev}
+        values = self._session.run(self._outputs, feed)
         return dict(zip(self._outputs, values, strict=True))
 
     def predict(
-        self, counts: NDArray[Any], axis: EnergyAxis, noise: NDArray[np.float32] | None = None
+        self,
+        counts: NDArray[Any],
+        axis: EnergyAxis,
+        noise: NDArray[np.float32] | None = None,
+        scan: tuple[NDArray[np.float32], EnergyAxis] | None = None,
     ) -> Labels:
         """Label each spectrum; learns nothing.
 
@@ -256,6 +149,8 @@ class Classifier:
             Of denoised spectra: standard deviation of a channel of the measured spectrum each
             came from, ``(pixel,)``. Where nothing rises `EDGE_OVER_NOISE` above it the answer
             is "none", whatever the shape: denoised noise looks like other pixels' edges.
+        scan
+            Mean spectrum of the scan, ``(channel,)``, and its axis, for models that see it.
         """
         n = len(counts)
         if counts.ndim != 2 or counts.shape[1] != axis.size:
@@ -263,14 +158,18 @@ class Classifier:
         if n == 0:
             empty = np.empty((0, len(self.card.classes)), np.float32)
             return Labels(np.empty(0, np.int16), empty, np.empty(0, np.float32))
-        window, element, _, strength = self.preparation.windows(counts, axis)
-        sound = np.isfinite(strength)
+        seen = self.preparation.windows(counts, axis)
+        sound = np.isfinite(seen.strength)
         if not sound.all():
-            window = np.where(sound[:, None], window, np.float32(0))
-        answer = self.run(window, element)
+            seen = seen._replace(window=np.where(sound[:, None], seen.window, np.float32(0)))
+        beside = None
+        if scan is not None and self.card.scan:
+            first = np.zeros(n, np.intp)
+            beside = self.preparation.beside(seen, scan[0][None], scan[1], first)
+        answer = self.run(seen.window, seen.element, beside)
         label = self.decide(answer)
         if noise is not None:
-            unseen = strength < EDGE_OVER_NOISE * noise
+            unseen = seen.strength < EDGE_OVER_NOISE * noise
             label[unseen] = self._none
             if self._none >= 0:
                 answer["probability"][unseen] = np.eye(len(self._valence), dtype=np.float32)[

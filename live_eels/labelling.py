@@ -73,6 +73,13 @@ class Labeller:
             return "raw"
         return "denoised" if source == "cluster" and not clusters else source
 
+    def _mean(self, learnt: Learnt) -> tuple[NDArray[np.float32], EnergyAxis] | None:
+        """Mean spectrum of the scan so far, for models that see it; the last one at the end.
+
+        As the learners know it, so that it does not depend on chunks; None before there is one.
+        """
+        return (learnt.pca.mean, self._window) if learnt.components and self._fits else None
+
     def label(
         self,
         counts: NDArray[np.float32],
@@ -94,14 +101,15 @@ class Labeller:
         learnt
             What loadings are in.
         """
+        scan = self._mean(learnt)
         if self.source(learnt) == "raw":
-            labels = self.classifier.predict(counts, self._axis)
+            labels = self.classifier.predict(counts, self._axis, scan=scan)
         elif shapes is None:
-            labels = self.classifier.predict(rebuilt.spectra, self._window, rebuilt.noise)
+            labels = self.classifier.predict(rebuilt.spectra, self._window, rebuilt.noise, scan)
         else:
             means = shapes @ learnt.pca.factors[: learnt.components]
             means = np.where(np.isnan(means[:, :1]), rebuilt.spectra, means)
-            labels = self.classifier.predict(means, self._window)
+            labels = self.classifier.predict(means, self._window, scan=scan)
         probability = labels.probability
         maps: Values = {
             "label": labels.label.astype(np.float32),

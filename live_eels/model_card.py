@@ -76,7 +76,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     ``figures`` holds what ``live-eels evaluate`` measured, ``limits`` what the model must not
     be trusted with, ``means`` the mean training spectrum of each class on the points of
-    ``window``, level, slope and scale removed (older cards have none).
+    ``window``, level, slope and scale removed (older cards have none). ``scan`` says whether it
+    sees the mean spectrum of the scan beside each spectrum.
     """
 
     format: Literal[1]
@@ -95,6 +96,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     limits: tuple[str, ...] = ()
     figures: dict[str, Any] = {}
     means: dict[str, tuple[float, ...]] = {}
+    scan: bool = False
 
     def __post_init__(self) -> None:
         """Means must be of this card's classes and window."""
@@ -117,7 +119,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         searched = " ".join(f"{e.symbol}:{e.l3_ev:g}+-{e.within_ev:g}" for e in self.elements)
         return (
             f"edge-window-1 {searched} from {w.low_ev:g} by {w.dispersion_ev:g} "
-            f"over {w.width_ev:g} eV, {w.points} points"
+            f"over {w.width_ev:g} eV, {w.points} points{', beside the mean' if self.scan else ''}"
         )
 
 

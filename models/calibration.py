@@ -6,7 +6,7 @@ and asked about these.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,21 +99,17 @@ def rejection(logits: F8, heat: F8, false_rejection: float) -> Rejection:
 
 
 def ask(
-    twin: Trained,
-    families: Sequence[str],
-    count: int,
-    seed: int,
-    domain: Domain,
-    keep: Path | None,
+    twin: Trained, recipe: Recipe, count: int, seed: int, domain: Domain, keep: Path | None
 ) -> tuple[Dataset, F8]:
-    """Spectra of each family in equal numbers, and the twin's logits (element included)."""
+    """Spectra of each held-out family in equal numbers, and the twin's logits (with element)."""
+    families = recipe.held_out
     data = joined(
         [
             simulate(shipped_lines().only([name]), count // len(families), seed + i, domain, keep)
             for i, name in enumerate(families)
         ]
     )
-    return data, twin.logits(prepare(data.window)) + data.element @ PENALTY
+    return data, twin.logits(data.seen(recipe.scan)) + data.element @ PENALTY
 
 
 def calibrate(recipe: Recipe, twin: Trained, keep: Path | None = None) -> tuple[Heat, Rejection]:
@@ -127,7 +123,7 @@ def calibrate(recipe: Recipe, twin: Trained, keep: Path | None = None) -> tuple[
 
     whole = Domain(mixed=0.0, measurements=1)
     asked = [
-        ask(twin, recipe.held_out, CALIBRATED_ON // 2, recipe.seed + 1000 + 10 * i, domain, keep)
+        ask(twin, recipe, CALIBRATED_ON // 2, recipe.seed + 1000 + 10 * i, domain, keep)
         for i, domain in enumerate((whole, LABORATORY))
     ]
     data = joined([part for part, _ in asked])
@@ -144,7 +140,7 @@ def held_out(recipe: Recipe, twin: Trained, heat: Heat, keep: Path | None = None
     from live_eels.models.simulated_tests import LABORATORY, near_90_percent
 
     families = recipe.held_out
-    data, logits = ask(twin, families, TESTED_ON, recipe.seed + 2000, LABORATORY, keep)
+    data, logits = ask(twin, recipe, TESTED_ON, recipe.seed + 2000, LABORATORY, keep)
     edge = data.label < len(CLASSES) - 1
     probability = softmax(logits / heat(prepare(data.window)))
     right = probability.argmax(axis=1) == data.label
@@ -160,19 +156,36 @@ def held_out(recipe: Recipe, twin: Trained, heat: Heat, keep: Path | None = None
             float(part[kept].mean()), 4
         )
     if twin.network is not None:
-        figures["valence_rms_two_states"] = round(_valence_error(recipe, twin, keep), 4)
+        figures |= _valence_errors(recipe, twin, keep)
     return figures
 
 
-def _valence_error(recipe: Recipe, twin: Trained, keep: Path | None) -> float:
-    """Rms error of the mean valence of mixtures of two states, in families not seen."""
-    from live_eels.models.networks import logits
-    from live_eels.models.simulated_tests import LABORATORY
+def _valence_errors(recipe: Recipe, twin: Trained, keep: Path | None) -> dict[str, float]:
+    """Rms errors of the mean valence in families not seen: mixtures of two states, and scans.
+
+    Scans only where the model sees them; there once more as if each pixel were alone.
+    """
+    from live_eels.models.simulated_tests import LABORATORY, SCANS, errors_in_scans
 
     domain = msgspec.structs.replace(LABORATORY, mixed=1.0, none=0.0)
-    data, _ = ask(twin, recipe.held_out, TESTED_ON, recipe.seed + 3000, domain, keep)
+    data, _ = ask(twin, recipe, TESTED_ON, recipe.seed + 3000, domain, keep)
     data = data.take(np.flatnonzero((data.fraction > 0).sum(axis=1) == 2))
-    share = softmax(logits(twin.network, prepare(data.window))[1] + data.element @ PENALTY)
     valence = np.array([v or 0.0 for v in VALENCE])
-    error = (share @ valence) / share[:, :-1].sum(axis=1) - data.fraction @ valence
-    return float(np.sqrt(np.mean(error**2)))
+    error = _mean_valence(twin, data, data.seen(recipe.scan)) - data.fraction @ valence
+    errors = {"valence_rms_two_states": float(np.sqrt(np.mean(error**2)))}
+    if recipe.scan:
+        data, _ = ask(twin, recipe, TESTED_ON, recipe.seed + 4000, SCANS, keep)
+        true, x = data.fraction @ valence, data.seen(scan=True)
+        errors |= errors_in_scans(_mean_valence(twin, data, x), true)
+        x = data.apart().seen(scan=True)
+        apart = errors_in_scans(_mean_valence(twin, data, x), true)
+        errors |= {f"{name}_apart": value for name, value in apart.items()}
+    return {name: round(value, 4) for name, value in errors.items()}
+
+
+def _mean_valence(twin: Trained, data: Dataset, x: F8) -> F8:
+    from live_eels.models.networks import logits
+
+    share = softmax(logits(twin.network, x)[1] + data.element @ PENALTY)
+    valence = np.array([v or 0.0 for v in VALENCE])
+    return np.asarray((share @ valence) / share[:, :-1].sum(axis=1))

@@ -7,17 +7,18 @@ import multiprocessing
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from live_eels.models.domain import Domain
+from live_eels.models.graph import prepare
 from live_eels.models.lines import ELEMENT, F8, L3_EV, LineSet
-from live_eels.models.randomise import draw
+from live_eels.models.randomise import Drawn, draw
 from numpy.typing import NDArray
 
-from live_eels.classify import Preparation
+from live_eels.edge_windows import Beside, Preparation, Windows, alone
 from live_eels.model_card import Element, Window
 
 WITHIN_EV = 22.0
@@ -44,7 +45,9 @@ class Dataset:
     """Windows ``(n, point)``, element found ``(n, element)``, and the truth of each spectrum.
 
     ``fraction (n, class)`` sums to 1; ``dose`` is counts per 0.1 eV at the top of L3, inf
-    without noise; ``thickness`` t/lambda; ``shift_ev`` of the axis.
+    without noise; ``thickness`` t/lambda; ``shift_ev`` of the axis. ``scan (n, point)`` is the
+    window of the scan's mean and ``moved_ev (n, 1)`` how far the edge lies above the mean's; of
+    width 0 where each spectrum is alone.
     """
 
     window: NDArray[np.float32]
@@ -53,6 +56,8 @@ class Dataset:
     dose: F8
     thickness: F8
     shift_ev: F8
+    scan: NDArray[np.float32]
+    moved_ev: NDArray[np.float32]
 
     def __len__(self) -> int:
         """Count the spectra."""
@@ -68,17 +73,32 @@ class Dataset:
         """Spectra of one class only."""
         return np.asarray(self.fraction.max(axis=1) > 0.999)
 
+    def seen(self, scan: bool) -> F8:
+        """What a model sees, ``(n, point)``; beside it the scan's mean and how far it moved.
+
+        With ``scan`` ``(n, 2 * point + 1)``; a spectrum that is alone is its own mean.
+        """
+        window = prepare(self.window)
+        if not scan:
+            return window
+        beside: list[F8] = [window, np.zeros((len(self), 1))]
+        if self.scan.shape[1]:
+            beside = [prepare(self.scan), self.moved_ev]
+        return np.concatenate([window, *beside], axis=1, dtype=np.float32)
+
+    def apart(self) -> Dataset:
+        """The same spectra, each alone."""
+        return replace(self, scan=self.scan[:, :0], moved_ev=self.moved_ev[:, :0])
+
     def take(self, rows: NDArray[Any]) -> Dataset:
         """Some of the spectra."""
-        return Dataset(
-            self.window[rows], self.element[rows], self.fraction[rows],
-            self.dose[rows], self.thickness[rows], self.shift_ev[rows],
-        )  # fmt: skip
+        return Dataset(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     def sha256(self) -> str:
         """Hash of windows and truth."""
         digest = hashlib.sha256(np.ascontiguousarray(self.window).tobytes())
         digest.update(np.ascontiguousarray(self.fraction).tobytes())
+        digest.update(np.ascontiguousarray(self.scan).tobytes())
         return digest.hexdigest()
 
 
@@ -87,13 +107,16 @@ def simulate(
 ) -> Dataset:
     """Draw ``count`` spectra and prepare them, on all cores; the seed decides all.
 
+    Where pixels make scans, whole ones: a last scan that would be cut is left out.
+
     Parameters
     ----------
     keep
         Folder for what is drawn, so that an interrupted training goes on; None: not kept.
     """
     domain = domain or Domain()
-    sizes = [min(BLOCK, count - start) for start in range(0, count, BLOCK)]
+    count, block = (number - number % domain.pixels for number in (count, BLOCK))
+    sizes = [min(block, count - start) for start in range(0, count, block)]
     seeds = np.random.SeedSequence(seed).spawn(len(sizes))
     paths: list[Path | None] = [None] * len(sizes)
     if keep is not None:
@@ -120,15 +143,31 @@ def _block(work: tuple[LineSet, int, np.random.SeedSequence, Domain, Path | None
     if path is not None and path.exists():
         with np.load(path) as kept:
             return Dataset(**kept)
-    prepare = preparation()
+    cut, rng = preparation(), np.random.default_rng(seed)
     parts = []
-    for group in draw(lines, count, np.random.default_rng(seed), domain):
-        window, element, *_ = prepare.windows(group.counts, group.axis)
+    for group in draw(lines, count, rng, domain):
+        seen = cut.windows(group.counts, group.axis)
+        beside = _beside(cut, seen, group, rng, domain)
         truth = group.fraction, group.dose, group.thickness, group.shift_ev
-        parts.append(Dataset(window, element, *truth))
+        parts.append(Dataset(seen.window, seen.element, *truth, *beside))
     data = joined(parts)
     if path is not None:
         columns = {f.name: getattr(data, f.name) for f in fields(data)}
         np.savez(part := path.with_suffix(".part.npz"), allow_pickle=False, **columns)
         part.replace(path)
     return data
+
+
+def _beside(
+    cut: Preparation, seen: Windows, group: Drawn, rng: np.random.Generator, domain: Domain
+) -> Beside:
+    """What the pixels see of their scans; nothing, of width 0, where there are none."""
+    n = len(seen.window)
+    if domain.pixels == 1:
+        return Beside(np.empty((n, 0), np.float32), np.empty((n, 0), np.float32))
+    means = group.counts.reshape(-1, domain.pixels, group.axis.size).mean(axis=1)
+    found = cut.beside(seen, means, group.axis, np.arange(n) // domain.pixels)
+    without = (rng.random(n) < domain.alone)[:, None]
+    return Beside(
+        *(np.where(without, a, b) for a, b in zip(alone(seen.window), found, strict=True))
+    )

@@ -70,6 +70,12 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Chance that it is no Mn or Fe edge at all.
     measurements
         How often each specimen is measured: on another axis, with another dose.
+    pixels
+        Of a scan, which share specimen, instrument, axis and dose; 1: each spectrum is alone.
+    alone
+        Chance that a pixel of a scan is shown without the scan's mean, as where a scan begins.
+    jitter_ev
+        Of the energy axis between the pixels of a scan, in every other scan (up to this).
     """
 
     stretch: Range = (0.92, 1.12)
@@ -101,3 +107,6 @@ class Domain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     per_atom: bool = True
     none: float = 0.18
     measurements: int = 3
+    pixels: int = 1
+    alone: float = 0.2
+    jitter_ev: float = 0.3

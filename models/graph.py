@@ -1,7 +1,8 @@
 """Writes trained models as ONNX graphs by hand: few plain operators, all of them fast.
 
-Each graph takes ``window (n, point)`` and ``element (n, element)``, prepares the window (level,
-slope and scale removed), and gives ``probability (n, class)``, ``score (n,)`` and, for models
+Each graph takes ``window (n, point)`` and ``element (n, element)``, one that sees scans also
+``scan (n, point)`` and ``moved_ev (n, 1)``; it prepares the windows (level, slope and scale
+removed), and gives ``probability (n, class)``, ``score (n,)`` and, for models
 that have it, ``fraction (n, class)``.
 """
 
@@ -63,12 +64,12 @@ class Graph:
         return self.node("Gemm", x, *constants, transB=1)
 
     def encode(
-        self, points: int, elements: int, outputs: Mapping[str, int], metadata: Mapping[str, str]
+        self, inputs: Mapping[str, int], outputs: Mapping[str, int], metadata: Mapping[str, str]
     ) -> bytes:
-        """The finished graph; ``outputs`` name to width (0: one number a spectrum)."""
+        """The finished graph; inputs and outputs name to width (0: one number a spectrum)."""
         takes = [
-            helper.make_tensor_value_info("window", TensorProto.FLOAT, ["n", points]),
-            helper.make_tensor_value_info("element", TensorProto.FLOAT, ["n", elements]),
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", width])
+            for name, width in inputs.items()
         ]
         gives = [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", width] if width else ["n"])
@@ -95,9 +96,9 @@ def prepare(window: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), SMALLEST))
 
 
-def prepared(graph: Graph, points: int) -> str:
+def prepared(graph: Graph, points: int, window: str = "window") -> str:
     """Add what `prepare` does."""
-    flat = graph.node("MatMul", "window", graph.constant(remover(points)))
+    flat = graph.node("MatMul", window, graph.constant(remover(points)))
     norm = graph.node("ReduceL2", flat, axes=[1], keepdims=1)
     return graph.node("Div", flat, graph.node("Max", norm, graph.constant(np.array([SMALLEST]))))
 

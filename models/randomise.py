@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from live_eels.models.domain import HOLES, Domain, Range
 from live_eels.models.lines import CLASSES, F8, FIRST_EV, GRID_EV, L3_EV, POINTS, STEP_EV, LineSet
+from live_eels.models.scan_fractions import scan_fractions
 from numpy.typing import NDArray
 
 from live_eels.spectra import EnergyAxis
@@ -44,26 +46,45 @@ def draw(
     """Draw ``count`` spectra, in groups that share an energy axis.
 
     Each group is measured ``domain.measurements`` times, on another axis and with other doses.
+    Where ``domain.pixels`` make a scan, groups and ``count`` are of whole scans.
     """
+    per = domain.pixels
+    group += -group % per
     while count > 0:
         n = min(group, count)
         element = "Mn" if rng.random() < 0.6 else "Fe"
         fraction = _fractions(lines, element, n, rng, domain)
         none = fraction[:, -1] > 0
         physics = _lines(lines, fraction, rng, domain)
-        thickness = _uniform(rng, domain.thickness, n) * (rng.random(n) < domain.scattered)
-        physics = _scattered(physics, thickness, rng)
+        thickness = _uniform(rng, domain.thickness, n // per)
+        thickness = _shared(thickness * (rng.random(n // per) < domain.scattered), per)
+        if per > 1:
+            thickness = thickness * rng.uniform(0.85, 1.15, n)
+        physics = _scattered(physics, thickness, rng, per)
         physics = _instrument(physics, rng, domain)
         physics[none] = nothing(int(none.sum()), element, rng, domain)
         for _ in range(min(domain.measurements, -(-count // n))):
             some = slice(min(n, count))
             base = float(rng.uniform(*domain.shift_ev))
             axis = _axis(element, base, rng, domain)
-            shift = (base + rng.normal(0, 0.3, n))[some]
+            shift = (base + _shared(rng.normal(0, 0.3, n // per), per))[some]
+            if per > 1:
+                shift += _jitter(len(shift) // per, rng, domain)
             counts, dose = _measured(physics[some], axis, element, shift, rng, domain)
             share = fraction[some]
             yield Drawn(axis, counts, share, share.argmax(axis=1), dose, thickness[some], shift)
             count -= len(share)
+
+
+def _shared(drawn: NDArray[Any], per: int) -> NDArray[Any]:
+    """What was drawn for each scan, for each of its ``per`` pixels."""
+    return np.repeat(drawn, per, axis=0)
+
+
+def _jitter(scans: int, rng: np.random.Generator, domain: Domain) -> F8:
+    """How far the energy axis of each pixel is off its scan's: nearly nothing in half of them."""
+    spread = np.where(rng.random(scans) < 0.5, 0.03, rng.uniform(0.03, domain.jitter_ev, scans))
+    return _shared(spread, domain.pixels) * rng.normal(size=scans * domain.pixels)
 
 
 def _uniform(rng: np.random.Generator, between: Range, *shape: int) -> F8:
@@ -80,6 +101,8 @@ def _fractions(
     """How much of each class: pure, a mixture of two or three states, or none, ``(n, class)``."""
     states = [i for i, name in enumerate(CLASSES) if name.startswith(element)]
     states = [i for i in states if (lines.ion == i).any()]
+    if domain.pixels > 1:
+        return scan_fractions(states, n // domain.pixels, rng, domain)
     fraction = np.zeros((n, len(CLASSES)))
     for row in fraction:
         kind = rng.random()
@@ -111,9 +134,10 @@ def _lines(lines: LineSet, fraction: F8, rng: np.random.Generator, domain: Domai
     total = np.zeros((n, POINTS))
     for state in np.flatnonzero((fraction[:, :-1] > 0).any(axis=0)):
         rows = np.flatnonzero(fraction[:, state] > 0)
-        part = _one_state(lines, int(state), len(rows), rng, domain)
-        weight = fraction[rows, state] * rng.uniform(0.85, 1.15, len(rows))
-        total[rows] += weight[:, None] * part
+        scans, of = np.unique(rows // domain.pixels, return_inverse=True)
+        part = _one_state(lines, int(state), len(scans), rng, domain)
+        weight = fraction[rows, state] * rng.uniform(0.85, 1.15, len(scans))[of]
+        total[rows] += weight[:, None] * part[of]
     return total
 
 
@@ -210,11 +234,12 @@ def _continuum(l3: F8, l2: F8, n: int, rng: np.random.Generator, domain: Domain)
     return np.asarray(height[:, None] * rise * (1 + wave * rise) * decay)
 
 
-def _scattered(values: F8, thickness: F8, rng: np.random.Generator) -> F8:
-    """Plural scattering: each spectrum with a low loss of one broad plasmon."""
-    n = len(values)
+def _scattered(values: F8, thickness: F8, rng: np.random.Generator, per: int) -> F8:
+    """Plural scattering: each scan of ``per`` pixels with a low loss of one broad plasmon."""
+    n = len(values) // per
     loss = STEP_EV * np.arange(POINTS)[None]
     peak, width = rng.uniform(14, 28, n)[:, None], rng.uniform(4, 20, n)[:, None]
+    peak, width = _shared(peak, per), _shared(width, per)
     plasmon = loss * width / ((loss**2 - peak**2) ** 2 + (loss * width) ** 2)
     plasmon /= plasmon.sum(axis=1, keepdims=True)
     mixed = np.exp(thickness[:, None] * np.fft.rfft(plasmon, axis=1))
@@ -225,19 +250,21 @@ def _scattered(values: F8, thickness: F8, rng: np.random.Generator) -> F8:
 
 def _instrument(values: F8, rng: np.random.Generator, domain: Domain) -> F8:
     """Resolution, saturation and a smooth random factor; height of the lines becomes 1."""
-    n = len(values)
+    per = domain.pixels
+    n = len(values) // per
     ramp = np.linspace(0, 1, POINTS)[None] * values[:, -1:]
     tails = rng.uniform(0.0, 0.15, n) * (rng.random(n) < 0.5)
     resolution = _log_uniform(rng, domain.resolution_ev, n)
-    values = _broadened(values - ramp, tails, resolution) + ramp
+    values = _broadened(values - ramp, _shared(tails, per), _shared(resolution, per)) + ramp
     values = values / np.maximum(values.max(axis=1, keepdims=True), 1e-12)
     amount = _uniform(rng, domain.saturation, n) * (rng.random(n) < 0.4)
-    values = values / (1.0 + amount[:, None] * values)
+    values = values / (1.0 + _shared(amount, per)[:, None] * values)
     noise = rng.normal(size=(n, POINTS // 2 + 1)) + 1j * rng.normal(size=(n, POINTS // 2 + 1))
     length = rng.uniform(1.5, 6.0, n)[:, None]
     smooth = np.fft.irfft(noise * np.exp(-0.5 * (length * _WAVE) ** 2), POINTS, axis=1)
     smooth /= smooth.std(axis=1, keepdims=True)
-    values = values * np.exp(_uniform(rng, domain.warp, n)[:, None] * smooth)
+    warp = np.exp(_uniform(rng, domain.warp, n)[:, None] * smooth)
+    values = values * _shared(warp, per)
     return np.asarray(values / np.maximum(values.max(axis=1, keepdims=True), 1e-12))
 
 
@@ -302,27 +329,28 @@ def _measured(
     physics: F8, axis: EnergyAxis, element: str, shift: F8, rng: np.random.Generator, domain: Domain
 ) -> tuple[F8, F8]:
     """Counts on the axis: background, dose, noise, and what users do to files."""
-    n = len(physics)
+    per = domain.pixels
+    n = len(physics) // per
     energies = axis.energies_ev
     x = energies - L3_EV[element]
     signal = np.stack([np.interp(x - s, GRID_EV, y) for s, y in zip(shift, physics, strict=True)])
     level = _log_uniform(rng, domain.background, n)[:, None]
     clean = rng.random(n) < 0.3
     level[clean] = 0.0
-    power = rng.uniform(2.0, 5.0, n)[:, None]
-    under = level * ((energies[None] - shift[:, None]) / L3_EV[element]) ** -power
-    dose = _log_uniform(rng, domain.dose, n)
+    power = _shared(rng.uniform(2.0, 5.0, n)[:, None], per)
+    under = ((energies[None] - shift[:, None]) / L3_EV[element]) ** -power
+    under = _shared(level, per) * under
+    dose = _shared(_log_uniform(rng, domain.dose, n), per)
     scale = (dose * axis.dispersion_ev / 0.1)[:, None]
     expected = np.maximum(scale * (signal + under), 0.0)
     counts = rng.poisson(expected).astype(np.float64)
-    counts += (
-        rng.normal(0, 1, counts.shape) * (rng.uniform(0, 2, n) * (rng.random(n) < 0.3))[:, None]
-    )
-    quiet = rng.random(n) < domain.noiseless
+    readout = rng.normal(0, 1, counts.shape)
+    counts += readout * _shared(rng.uniform(0, 2, n) * (rng.random(n) < 0.3), per)[:, None]
+    quiet = _shared(rng.random(n) < domain.noiseless, per)
     counts[quiet] = (scale * (signal + under))[quiet]
     dose[quiet] = np.inf
-    removed = rng.random(n) < domain.removed
+    removed = _shared(rng.random(n) < domain.removed, per)
     wrong = 1.0 + rng.normal(0, 0.01, n)[:, None]
     tilt = rng.normal(0, 0.02, n)[:, None] * x[None] / 20.0
-    counts[removed] -= (scale * under * (wrong + tilt))[removed]
+    counts[removed] -= (scale * under * _shared(wrong + tilt, per))[removed]
     return counts, dose

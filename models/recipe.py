@@ -60,6 +60,11 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     false_rejection: Annotated[float, msgspec.Meta(gt=0, le=0.2)] = 0.01
     domain: Domain = msgspec.field(default_factory=Domain)
 
+    @property
+    def scan(self) -> bool:
+        """Whether the model sees the mean spectrum of the scan: it learns from scans then."""
+        return self.domain.pixels > 1
+
 
 def read_recipe(path: Path | str) -> tuple[Recipe, bytes]:
     """Read a recipe by its path or the name of a shipped one; with the bytes it was read from."""

@@ -39,11 +39,14 @@ def train_with_references(
     Raises
     ------
     ModelError
-        If the recipe is not a shipped network's, or fewer than four standards have a known label.
+        If the recipe is not a shipped network's or one that sees scans, or fewer than four
+        standards have a known label.
     """
     wanted, content = read_recipe(recipe)
     if wanted.family not in ("dense", "convolutional") or wanted.name not in shipped():
         raise ModelError(f"{wanted.name}: only networks that ship take references")
+    if wanted.scan:
+        raise ModelError(f"{wanted.name}: standards are no scan, which this network sees too")
     spectra = [s for s in read_folder(references) if s.label in CLASSES]
     if len(spectra) < 4:
         raise ModelError(f"{references}: needs four spectra or more labelled with {CLASSES}")

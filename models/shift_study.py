@@ -86,5 +86,7 @@ def _cut(lines: LineSet, count: int, seed: int, domain: Domain, aligned: bool) -
             element = np.tile(
                 np.array([e.symbol == symbol for e in ELEMENTS], np.float32), (len(window), 1)
             )
-        parts.append((window, element, group.fraction, group.dose, group.thickness, group.shift_ev))
+        truth = group.fraction, group.dose, group.thickness, group.shift_ev
+        no_scan = np.empty((len(window), 0), np.float32)
+        parts.append((window, element, *truth, no_scan, no_scan))
     return Dataset(*(np.concatenate(column) for column in zip(*parts, strict=True)))

@@ -19,6 +19,7 @@ from live_eels.models.lines import CLASSES, VALENCE, shipped_lines
 from numpy.typing import NDArray
 
 from live_eels.classify import Classifier
+from live_eels.edge_windows import Beside
 
 LABORATORY = Domain(
     stretch=(0.96, 1.06),
@@ -40,6 +41,8 @@ LABORATORY = Domain(
     measurements=1,
 )
 """A usual instrument, and line shapes off from theory by about half as much as in training."""
+SCANS = msgspec.structs.replace(LABORATORY, mixed=1.0, none=0.0, pixels=16, alone=0.0)
+"""Scans of mixtures: line shapes, instrument and axis are those of all pixels of a scan."""
 SHIFTS_EV = tuple(range(-13, 14))
 DOSES = (3, 10, 20, 30, 50, 100, 300, 1000, 3000)
 THICKNESSES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
@@ -89,6 +92,7 @@ def simulated_tests(classifier: Classifier, count: int = 4000, seed: int = 0) ->
     shifts = np.array(list(result["shift_ev"].values()))
     summary |= {
         "valence_rms_two_states": mixtures["rms"],
+        **_scans(classifier, 2 * count, start + 7),
         "right_at_90_percent": reliability["at_90_percent"],
         "worst_loss_shifted_10_ev": float(max(shifts[13] - shifts[3:24].min(), 0.0)),
         **{f"accuracy_at_{d}_counts": result["counts"][str(d)] for d in (10, 20, 50)},
@@ -134,6 +138,28 @@ def _mixtures(classifier: Classifier, count: int, seed: int) -> dict[str, Any]:
         if (step == s).any()
     }
     return {"rms": float(np.sqrt(np.mean((found - true) ** 2))), "by_fraction": by}
+
+
+def errors_in_scans(found: NDArray[Any], true: NDArray[Any]) -> dict[str, float]:
+    """Rms error of the mean valence in scans of `SCANS`, and of differences within each scan.
+
+    ``found`` and ``true`` ``(scan * pixel,)``. What all pixels of a scan are off by alike does not
+    count among the differences.
+    """
+    error = (found - true).reshape(-1, SCANS.pixels)
+    within = error - error.mean(axis=1, keepdims=True)
+    return {
+        "valence_rms_in_scans": float(np.sqrt(np.mean(error**2))),
+        "valence_difference_rms_in_scans": float(np.sqrt(np.mean(within**2))),
+    }
+
+
+def _scans(classifier: Classifier, count: int, seed: int) -> dict[str, float]:
+    """Errors of the mean valence in scans of mixtures."""
+    data = simulate(shipped_lines(), count, seed, SCANS)
+    answer = classifier.run(data.window, data.element, Beside(data.scan, data.moved_ev))
+    true = data.fraction[:, :-1] @ _VALENCE[:-1]
+    return errors_in_scans(classifier.mean_valence(answer), true)
 
 
 def _reliability(

@@ -18,7 +18,7 @@ import numpy as np
 from live_eels.models.calibration import Trained, calibrate, held_out
 from live_eels.models.class_means import class_means
 from live_eels.models.dataset import ELEMENTS, PENALTY, WINDOW, Dataset, joined, simulate
-from live_eels.models.graph import OPSET, Graph, Heat, decided, prepare, prepared
+from live_eels.models.graph import OPSET, Graph, Heat, decided, prepared
 from live_eels.models.lines import CLASSES, ELEMENT, VALENCE, shipped_lines
 from live_eels.models.recipe import Recipe, read_recipe
 from numpy.typing import NDArray
@@ -39,9 +39,15 @@ LIMITS = (
 )
 
 
+LIMITS_OF_SCANS = (
+    "while a scan runs, each pixel is judged beside the mean of what was learnt before it came; "
+    "all are judged anew beside the whole scan's when it is over",
+)
+
+
 def fit(recipe: Recipe, data: Dataset) -> Trained:
     """Train one model on a data set."""
-    x = prepare(data.window)
+    x = data.seen(recipe.scan)
     if recipe.family.endswith("-svm"):
         from live_eels.models import svm
 
@@ -78,13 +84,33 @@ def build(recipe: Recipe, x: F8 | None = None) -> Any:
 
     torch.manual_seed(recipe.seed)
     if recipe.family == "dense":
-        projection = np.zeros((recipe.components, WINDOW.points)) if recipe.components else None
+        width, components = WINDOW.points, recipe.components
+        if recipe.scan:
+            width, components = 2 * width + 1, 2 * components + 1
+        projection: F8 | None = np.zeros((components, width)) if recipe.components else None
         if recipe.components and x is not None:
-            some = x[:: max(len(x) // 20_000, 1)]
-            projection = np.linalg.svd(some - some.mean(axis=0), full_matrices=False)[2]
-            projection = projection[: recipe.components]
-        return networks.dense(WINDOW.points, recipe.hidden, len(CLASSES), projection)
+            projection = _projection(x[:: max(len(x) // 20_000, 1)], recipe)
+        return networks.dense(width, recipe.hidden, len(CLASSES), projection)
     return networks.convolutional(recipe.filters, recipe.sizes, recipe.strides, len(CLASSES))
+
+
+def _projection(x: F8, recipe: Recipe) -> F8:
+    """Principal components of windows; in a scan, of the mean and of what a pixel differs by.
+
+    Differences within a scan are small beside those between specimens: there each row is scaled
+    to what varies along it.
+    """
+    points, components = WINDOW.points, recipe.components
+    own = x[:, :points]
+    found = np.linalg.svd(own - own.mean(axis=0), full_matrices=False)[2][:components]
+    if not recipe.scan:
+        return np.asarray(found)
+    rows = np.zeros((2 * components + 1, x.shape[1]))
+    rows[:components, points:-1] = found
+    rows[components:-1, :points], rows[components:-1, points:-1] = found, -found
+    rows[-1, -1] = 1.0
+    spread = (x @ rows.T).std(axis=0)
+    return np.asarray(rows / np.maximum(spread, 0.003 * spread.max())[:, None])
 
 
 def trained_network(network: Any) -> Trained:
@@ -137,8 +163,13 @@ def save(
     """Write model and card; more figures come later, from `evaluate`."""
     heat, rule, figures = calibration
     graph = Graph()
-    x = prepared(graph, WINDOW.points)
-    logits, shares = trained.write(graph, x)
+    x = seen = prepared(graph, WINDOW.points)
+    inputs = {"window": WINDOW.points, "element": len(ELEMENTS)}
+    if recipe.scan:
+        inputs |= {"scan": WINDOW.points, "moved_ev": 1}
+        mean = prepared(graph, WINDOW.points, "scan")
+        seen = graph.node("Concat", x, mean, "moved_ev", axis=1)
+    logits, shares = trained.write(graph, seen)
     outputs = {"probability": len(CLASSES), "score": 0}
     decided(graph, x, WINDOW.points, logits, PENALTY, heat)
     if shares:
@@ -166,13 +197,13 @@ def save(
             spectra=len(data),
             made_with=_versions(),
         ),
-        limits=LIMITS,
+        limits=LIMITS + (LIMITS_OF_SCANS if recipe.scan else ()),
         means=class_means(data),
         figures={"held_out": figures, "calibration": asdict(heat)},
+        scan=recipe.scan,
     )
-    model = graph.encode(
-        WINDOW.points, len(ELEMENTS), outputs, {"preparation": card.preparation, "name": card.name}
-    )
+    metadata = {"preparation": card.preparation, "name": card.name}
+    model = graph.encode(inputs, outputs, metadata)
     out.mkdir(parents=True, exist_ok=True)
     (out / card.file).write_bytes(model)
     card = msgspec.structs.replace(card, sha256=hashlib.sha256(model).hexdigest())

@@ -80,6 +80,29 @@ def test_denoised_spectra_below_the_noise_have_no_edge(classifier, drawn):
     )
 
 
+def test_a_model_that_sees_scans_is_shown_the_mean(drawn):
+    seeing = Classifier.load(shipped()["mn-fe-scan"])
+    group = next(g for g in drawn if g.axis.end_ev > 690)
+    mean = np.float32([1.0, 0.5]) @ group.counts[:2].astype(np.float32)
+    windows = seeing.preparation.windows(group.counts, group.axis)
+    of = np.zeros(len(group.counts), np.intp)
+    beside = seeing.preparation.beside(windows, mean[None], group.axis, of)
+    wanted = seeing.run(windows.window, windows.element, beside)["probability"]
+    found = seeing.predict(group.counts, group.axis, scan=(mean, group.axis)).probability
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    apart = seeing.predict(group.counts, group.axis).probability
+    assert np.abs(found - apart).max() > 0.05
+
+
+def test_other_models_do_not_mind_a_mean(classifier, drawn):
+    group = drawn[0]
+    scan = group.counts.mean(axis=0).astype(np.float32), group.axis
+    np.testing.assert_array_equal(
+        classifier.predict(group.counts, group.axis, scan=scan).probability,
+        classifier.predict(group.counts, group.axis).probability,
+    )
+
+
 def test_chunks_of_any_size_agree(classifier, drawn):
     group = drawn[1]
     whole = classifier.predict(group.counts, group.axis)

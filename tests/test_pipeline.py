@@ -65,10 +65,11 @@ def test_two_phases_are_two_clusters(low):
     assert adjusted_rand_score(phase, maps["cluster"].ravel().astype(int)) > 0.99
 
 
-def test_the_result_does_not_depend_on_how_the_stream_was_cut():
+@pytest.mark.parametrize("model", [models.DEFAULT, "mn-fe-scan"])
+def test_the_result_does_not_depend_on_how_the_stream_was_cut(model):
     scan, core, low, _ = two_phase_scan((24, 20))
     rng = np.random.default_rng(3)
-    classifier = Classifier.load(next(iter(models.shipped().values())))
+    classifier = Classifier.load(models.shipped()[model])
     results = [
         settled(scan, core, low, sizes, classifier=classifier, source="denoised")[0]
         for sizes in (always(1000), always(1), iter(rng.integers(1, 60, 1000).tolist()))

@@ -164,7 +164,7 @@ def _support_vectors(features: int, spectra: int) -> Row:
     )
     graph = Graph()
     margins = write_machine(graph, "window", machine)
-    ours = session(graph.encode(128, 1, {margins: 5}, {}))
+    ours = session(graph.encode({"window": 128, "element": 1}, {margins: 5}, {}))
     given = {"window": batch, "element": np.ones((len(batch), 1), np.float32)}
     name = operator.get_outputs()[1].name
     ours_margins = ours.run([margins], given)[0]

@@ -39,7 +39,8 @@ def compare(spectra: int = 3000) -> dict[str, float]:
     seen_by = prepared(graph, WINDOW.points)
     margins = svm.write_machine(graph, seen_by, machine)
     decided(graph, seen_by, WINDOW.points, margins, np.zeros_like(PENALTY), Heat())
-    ours = session(graph.encode(WINDOW.points, 2, {"probability": len(CLASSES), "score": 0}, {}))
+    inputs = {"window": WINDOW.points, "element": 2}
+    ours = session(graph.encode(inputs, {"probability": len(CLASSES), "score": 0}, {}))
     feed = {"window": data.window, "element": data.element}
     (found,) = ours.run(["probability"], feed)
 

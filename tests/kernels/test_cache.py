@@ -13,7 +13,7 @@ from live_eels.kernels import pca
 
 WINDOWS = """
 import hashlib, numpy as np
-from live_eels.classify import Preparation
+from live_eels.edge_windows import Preparation
 from live_eels.model_card import Element, Window
 from live_eels.spectra import EnergyAxis
 

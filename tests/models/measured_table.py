@@ -26,7 +26,8 @@ def line_scan(classifier) -> np.ndarray:
         counts = np.asarray(experiment["data"], np.float32)
         signal = experiment[f"axis-{counts.ndim - 1}"].attrs
         axis = EnergyAxis(float(signal["offset"]), float(signal["scale"]), counts.shape[-1])
-    return classifier.predict(counts.reshape(-1, axis.size), axis).valence
+    counts = counts.reshape(-1, axis.size)
+    return classifier.predict(counts, axis, scan=(counts.mean(axis=0), axis)).valence
 
 
 def table(model: str | None = None, titan: int = 659) -> dict[str, object]:

@@ -5,6 +5,7 @@ from live_eels.models.dataset import simulate
 from live_eels.models.domain import HOLES, Domain
 from live_eels.models.lines import CLASSES, GRID_EV, shipped_lines
 from live_eels.models.randomise import _one_state, draw
+from live_eels.models.scan_fractions import scan_fractions
 from live_eels.models.simulated_tests import LABORATORY
 
 
@@ -70,3 +71,78 @@ def test_dose_is_what_it_says(lines):
 
 def _rng():
     return np.random.default_rng(3)
+
+
+def _noiseless(**changed):
+    """Scans on clean counts, whose axis does not jitter."""
+    return Domain(pixels=8, noiseless=1, background=(0.01, 0.011), thickness=(0, 0), jitter_ev=0.03,
+                  **changed)  # fmt: skip
+
+
+def test_pixels_of_a_scan_share_everything_but_their_fractions(lines):
+    """Spectra of one scan are sums of one spectrum for each of its states."""
+    domain = _noiseless(mixed=1, none=0, saturation=(0, 0), removed=0)
+    left, between = [], []
+    for group in draw(lines, 320, _rng(), domain):
+        for scan in range(len(group.counts) // 8):
+            rows = slice(8 * scan, 8 * scan + 8)
+            counts, fraction = group.counts[rows], group.fraction[rows]
+            states = (fraction > 0).any(axis=0)
+            if states.sum() > 2:
+                continue
+            known = np.linalg.lstsq(fraction[:, states], counts, rcond=None)[0]
+            off = counts - fraction[:, states] @ known
+            left.append(np.linalg.norm(off) / np.linalg.norm(counts))
+        first, second = group.counts[0], group.counts[8]
+        between.append(np.linalg.norm(first - second) / np.linalg.norm(first))
+    assert np.median(left) < 0.06
+    assert np.median(between) > 0.15
+
+
+def test_scans_are_whole_and_as_many_as_asked_for(lines):
+    data = simulate(lines, 100, 5, Domain(pixels=16))
+    assert len(data) == 96
+    assert data.scan.shape == data.window.shape
+    assert data.sha256() == simulate(lines, 100, 5, Domain(pixels=16)).sha256()
+    np.testing.assert_allclose(data.fraction.sum(axis=1), 1.0)
+
+
+def test_pixels_of_a_scan_see_its_mean(lines):
+    data = simulate(lines, 320, 5, Domain(pixels=16, none=0, alone=0))
+    seen = data.scan.reshape(20, 16, -1)
+    alike = (seen == np.median(seen, axis=1, keepdims=True)).all(axis=2)
+    assert alike.mean() > 0.85  # some are farther from the mean than believed
+    own = data.window.reshape(20, 16, -1)
+    pairs = zip(own.mean(axis=1), np.median(seen, axis=1), strict=True)
+    assert np.median([np.corrcoef(*pair)[0, 1] for pair in pairs]) > 0.95
+
+
+def test_some_pixels_are_shown_without_their_scan(lines):
+    data = simulate(lines, 1600, 5, Domain(pixels=16, none=0, alone=0.25))
+    without = (data.scan == data.window).all(axis=1)
+    assert 0.2 < without.mean() < 0.35  # some are farther from their mean than believed
+    np.testing.assert_array_equal(data.moved_ev[without], 0.0)
+    assert (data.moved_ev[~without] != 0).mean() > 0.95
+
+
+def test_spectra_that_are_alone_have_no_mean(lines):
+    data = simulate(lines, 96, 5)
+    assert data.scan.shape == (96, 0)
+    np.testing.assert_array_equal(data.seen(scan=True)[:, :128], data.seen(scan=True)[:, 128:-1])
+    scans = simulate(lines, 96, 5, Domain(pixels=16, alone=0))
+    assert scans.seen(scan=True).shape == (96, 257)
+    np.testing.assert_array_equal(scans.apart().seen(scan=False), scans.seen(scan=False))
+
+
+def test_scans_of_phases_and_of_mixtures():
+    rng = _rng()
+    phases = scan_fractions([0, 1, 2], 400, rng, Domain(pixels=16, mixed=0, none=0.2))
+    assert set(np.unique(phases)) == {0.0, 1.0}
+    assert 0.15 < phases[:, -1].mean() < 0.25
+    mixtures = scan_fractions([0, 1, 2], 400, rng, Domain(pixels=16, mixed=1, none=0))
+    np.testing.assert_allclose(mixtures.sum(axis=1), 1.0)
+    valence = (mixtures[:, :3] @ [2, 3, 4]).reshape(-1, 16)
+    even = valence.std(axis=1) < 1e-9
+    assert 0.1 < even.mean() < 0.2  # one composition everywhere
+    assert 0.15 < valence[~even].std(axis=1).mean() < 0.35
+    assert valence.mean(axis=1).std() > 0.3

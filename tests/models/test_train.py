@@ -11,9 +11,11 @@ from live_eels.models.domain import Domain
 from live_eels.models.graph import Graph, Heat, decided, prepare, prepared, roughness
 from live_eels.models.lines import CLASSES, shipped_lines
 from live_eels.models.recipe import RECIPES, Recipe, read_recipe
+from live_eels.models.simulated_tests import SCANS, errors_in_scans
 from live_eels.models.train import fit, save
 
 from live_eels.classify import Classifier
+from live_eels.edge_windows import Beside
 from live_eels.model_card import ModelError, read_card
 
 ORT = pytest.importorskip("onnxruntime")
@@ -58,6 +60,48 @@ def test_graph_equals_the_trained_model(family, data, tmp_path):
         assert (answer["probability"].argmax(axis=1) == data.label).mean() > 0.6
 
 
+def test_graph_that_sees_scans_equals_the_trained_model(tmp_path):
+    recipe = _recipe("dense", domain=Domain(pixels=16))
+    data = simulate(shipped_lines(), 1600, 4, recipe.domain)
+    trained = fit(recipe, data)
+    rule = read_card(next(iter(shipped().values()))).rejection
+    heat = Heat((-3.0, -2.0, -1.2), (-0.2, 0.1, 0.4))
+    path = save(recipe, b"", trained, data, (heat, rule, {}), tmp_path)
+    assert read_card(path).preparation.endswith("beside the mean")
+    classifier = Classifier.load(path)
+    for some, beside in ((data, Beside(data.scan, data.moved_ev)), (data.apart(), None)):
+        answer = classifier.run(some.window, some.element, beside)
+        logits = trained.logits(some.seen(scan=True)) + some.element @ PENALTY
+        wanted = softmax(logits / heat(prepare(some.window)))
+        np.testing.assert_allclose(answer["probability"], wanted, atol=2e-5)
+    both = [trained.logits(some.seen(scan=True)) for some in (data, data.apart())]
+    assert np.abs(both[0] - both[1]).max() > 0.1
+
+
+def test_in_a_scan_differences_are_surer():
+    """Line shapes and instrument are the same for all its pixels, and the mean tells them."""
+    data = simulate(shipped_lines(), 3200, 31, SCANS)
+    classifier = Classifier.load(shipped()["mn-fe-scan"])
+    true = data.fraction @ np.array([c.valence or 0.0 for c in classifier.card.classes])
+    errors = [
+        errors_in_scans(
+            classifier.mean_valence(classifier.run(data.window, data.element, beside)), true
+        )
+        for beside in (Beside(data.scan, data.moved_ev), None)
+    ]
+    seen, apart = (e["valence_difference_rms_in_scans"] for e in errors)
+    assert seen < 0.8 * apart
+    assert errors[0]["valence_rms_in_scans"] < errors[1]["valence_rms_in_scans"]
+
+
+def test_errors_that_all_pixels_share_are_no_differences():
+    true = np.linspace(2, 4, 2 * SCANS.pixels)
+    found = true + np.repeat([0.3, -0.1], SCANS.pixels)
+    errors = errors_in_scans(found, true)
+    assert errors["valence_difference_rms_in_scans"] == pytest.approx(0.0, abs=1e-12)
+    assert errors["valence_rms_in_scans"] == pytest.approx(np.sqrt(0.05))
+
+
 def test_machine_equals_scikit_learn_calibrated_probabilities(data):
     from live_eels.models import svm
     from sklearn.calibration import CalibratedClassifierCV
@@ -74,8 +118,9 @@ def test_machine_equals_scikit_learn_calibrated_probabilities(data):
     name = svm.write_machine(graph, seen_by, machine)
     heat = Heat(log_temperature=(-np.log(beta),) * 2)
     decided(graph, seen_by, WINDOW.points, name, np.zeros_like(PENALTY), heat)
+    inputs = {"window": WINDOW.points, "element": 2}
     outputs = {"probability": len(CLASSES), "score": 0}
-    session = ORT.InferenceSession(graph.encode(WINDOW.points, 2, outputs, {}))
+    session = ORT.InferenceSession(graph.encode(inputs, outputs, {}))
     feed = {"window": data.window, "element": data.element}
     ours = session.run(["probability"], feed)[0]
     np.testing.assert_allclose(ours, theirs.predict_proba(seen), atol=1e-5)
