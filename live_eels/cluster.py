@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 
 from live_eels.cluster_settings import ClusterSettings
 from live_eels.comparable import Comparison, Values
-from live_eels.kernels.kmeans import UNKNOWN, agree, costs, gather, hold, mixtures, nearest
-from live_eels.kernels.lloyd import FAR, Clusters, moments
+from live_eels.kernels.kmeans import UNKNOWN, agree, costs, gather
+from live_eels.kernels.lloyd import Clusters, moments
 from live_eels.kernels.phases import matched
-from live_eels.reservoir import Reservoir
+from live_eels.membership import Label, Members, held, members
+from live_eels.reservoir import Block, Reservoir, joined
 from live_eels.starts import FreshStarts, as_many_as_asked_for
 
 FIRST_BLOCK_PIXELS, BLOCK_PIXELS = 16, 1024
@@ -39,11 +40,6 @@ MORE = 2.0
 
 AGREE_SWEEPS = 4
 """So far, in pixels, does a clear pixel settle the doubts of others."""
-
-HELD_SIGMAS, HELD_SHARE = 1.0, 0.05
-"""A pixel on a map keeps its cluster until it is past the border by so much (`kmeans.hold`)."""
-
-Block = list[tuple[Values, Values | None]]
 
 OUTLIER = -1
 """Cluster number of a pixel that is like none of the clusters."""
@@ -152,7 +148,7 @@ class OnlineKMeans:
 
     def _absorb(self, block: Block) -> None:
         """Learn a block, which there is no more to wait for."""
-        ((rows, spectra),) = _joined(block)
+        ((rows, spectra),) = joined(block)
         self._block, self._waiting = [], 0
         self._absorbed += len(rows)
         good = np.isfinite(rows).all(axis=1)
@@ -172,15 +168,15 @@ class OnlineKMeans:
     def _move(self, rows: NDArray[np.float32]) -> int:
         """Move the centres by the rows of one block; tell how many were strange."""
         values, variance = self.features(rows)
-        label, distance, mixed = self._nearest(values, variance)
-        label[mixed] = UNKNOWN
+        found = self._members(values, variance)
+        label = np.where(found.mixed, np.int16(UNKNOWN), found.label)
         sums, mass = np.zeros(self.centres.shape), np.zeros(len(self.centres))
         gather(values, variance, self.spread, label, sums, mass)
         moved = mass > 0
         self._mass[moved] += mass[moved]
         step = sums[moved] - mass[moved, None] * self.centres[moved]
         self.centres[moved] += (step / self._mass[moved, None]).astype(np.float32)
-        return int(np.count_nonzero(_strange(distance, mixed)))
+        return int(np.count_nonzero(found.strange))
 
     def rebase(
         self,
@@ -221,7 +217,7 @@ class OnlineKMeans:
 
     def _unlike(self) -> bool:
         """Whether pixels of the reservoir have become strange, as many as make a cluster."""
-        strange = _strange(*self._nearest(*self.features(self._reservoir.rows))[1:])
+        strange = self._members(*self.features(self._reservoir.rows)).strange
         usual = MORE * self._usual * len(strange)
         return bool(np.count_nonzero(strange) >= usual + self.settings.min_pixels)
 
@@ -256,7 +252,7 @@ class OnlineKMeans:
 
     def __getstate__(self) -> dict[str, Any]:
         """What is remembered does not depend on how the stream was cut."""
-        return vars(self) | {"_block": _joined(self._block)}
+        return vars(self) | {"_block": joined(self._block)}
 
     # ---- comparing ------------------------------------------------------------------
 
@@ -264,47 +260,55 @@ class OnlineKMeans:
         """Loadings as they are compared, and the variance of their noise (`Comparison`)."""
         return self._comparison.features(loadings)
 
-    def _nearest(
-        self, values: Values, variance: Values
-    ) -> tuple[NDArray[np.int16], NDArray[np.float32], NDArray[np.bool_]]:
-        """Cluster of each row, how far from there, and whether it is a mixture of two."""
-        label = np.full(len(values), UNKNOWN, np.int16)
-        distance = np.full(len(values), np.nan, np.float32)
-        mixed = np.zeros(len(values), np.bool_)
-        if self.clusters:
-            misfit = np.empty(len(values), np.float32)
-            nearest(values, variance, self.centres, self.spread, label, distance, misfit)
-            mixtures(values, variance, self.centres, self.spread, FAR, label, distance, mixed)
-        return label, distance, mixed
+    @property
+    def _clusters(self) -> Clusters:
+        return Clusters(self.centres, self.spread, self._mass)
 
-    def predict(
-        self,
-        loadings: NDArray[np.float32],
-        before: tuple[NDArray[np.int16], NDArray[np.int32]] | None = None,
-    ) -> NDArray[np.int16]:
-        """Cluster of each row under the present centres.
+    def _members(self, values: Values, variance: Values) -> Members:
+        return members(values, variance, self._clusters)
 
-        Parameters
-        ----------
-        loadings : float32 ``(pixel, component)``
-        before : int16 ``(pixel,)`` and int32 ``(pixel,)``, optional
-            Cluster each row was in, and the `generation` then: it stays there unless it is
-            clearly in another now, or in one that there was not.
+    def predict(self, loadings: NDArray[np.float32]) -> NDArray[np.int16]:
+        """Cluster of each row ``(pixel, component)`` under the present centres.
 
         Returns
         -------
         int16 ``(pixel,)``
             -1 for outliers, -2 where nothing can be said (a nan, no counts, no centres yet).
         """
+        nowhere = np.full(len(loadings), UNKNOWN, np.int16)
+        return self.moved(loadings, nowhere, np.zeros(len(loadings), np.int32))[0]
+
+    def moved(
+        self, loadings: NDArray[np.float32], before: Label, since: NDArray[np.int32]
+    ) -> tuple[Label, NDArray[np.float32]]:
+        """Cluster of each row, as `predict`, and how surely it has left the one it was in.
+
+        Parameters
+        ----------
+        loadings : float32 ``(pixel, component)``
+        before : int16 ``(pixel,)``
+            Cluster each row was in: it stays there unless it is clearly in another now, or in
+            one that there was not.
+        since : int32 ``(pixel,)``
+            The `generation` then.
+
+        Returns
+        -------
+        int16 ``(pixel,)``, float32 ``(pixel,)``
+            Those that leave are so many variances past the border; infinite where the cluster
+            they were in is no more.
+        """
         values, variance = self.features(np.asarray(loadings, np.float32))
-        label, distance, mixed = self._nearest(values, variance)
-        if before is not None and self.clusters:
-            old, since = before
-            held = (since, self._born, HELD_SIGMAS, HELD_SHARE)
-            hold(values, variance, self.centres, self.spread, old, label, mixed, *held)
-        if self.settings.outlier_sigma > 0:
-            label[(label >= 0) & (distance > self.settings.outlier_sigma**2)] = OUTLIER
-        return label
+        found = self._members(values, variance)
+        gain = np.zeros(len(values), np.float32)
+        if (before >= 0).any():
+            held(values, variance, self._clusters, found, before, since, self._born, gain)
+        far = self.settings.outlier_sigma**2
+        out = (found.label >= 0) & (found.distance > far)
+        if far > 0 and out.any():
+            found.label[out] = OUTLIER
+            gain[out] = np.maximum(gain[out], (found.distance[out] - far) * values.shape[1])
+        return found.label, gain
 
     def agree(
         self, loadings: NDArray[np.float32], label: NDArray[np.int16], rows: int, columns: int
@@ -341,7 +345,7 @@ class OnlineKMeans:
     def _reservoir_labels(self) -> NDArray[np.int16] | None:
         if not len(self._reservoir) or not self.clusters:
             return None
-        return self._nearest(*self.features(self._reservoir.rows))[0]
+        return self._members(*self.features(self._reservoir.rows)).label
 
     def _refit(self) -> None:
         """Settle on the reservoir; split, merge, revive; keep numbers."""
@@ -362,10 +366,10 @@ class OnlineKMeans:
         else:
             label = as_many_as_asked_for(values, variance, now, self.settings)
             if self.clusters:
-                label = matched(label, self._nearest(values, variance)[0])
+                label = matched(label, self._members(values, variance).label)
         before = self._used()
         self._take(moments(values, variance, label, int(label.max()) + 1))
-        self._usual = float(np.mean(_strange(*self._nearest(values, variance)[1:])))
+        self._usual = float(np.mean(self._members(values, variance).strange))
         self._note_births(before)
         self.centres_version += 1
 
@@ -383,18 +387,4 @@ class OnlineKMeans:
 
     def _now(self, features: int) -> Clusters | None:
         fits = self.clusters > 0 and self.centres.shape[1] == features
-        return Clusters(self.centres, self.spread, self._mass) if fits else None
-
-
-def _strange(distance: NDArray[np.float32], mixed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which pixels are like no cluster, or lie between two: a phase not met before may."""
-    return np.asarray(mixed | (distance > FAR), np.bool_)
-
-
-def _joined(block: Block) -> Block:
-    """The block in one piece, if there is any."""
-    if len(block) < 2:
-        return list(block)
-    spectra = [own for _, own in block if own is not None]
-    rows = np.concatenate([part for part, _ in block])
-    return [(rows, np.concatenate(spectra) if spectra else None)]
+        return self._clusters if fits else None

@@ -175,7 +175,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply", tag="
     one after the last; at most 1024 runs, ``pixels_lost`` counts all), ``dead_channels`` counts
     channels that are bridged, ``controllers`` subscribers that hear events.
     ``component_angles_deg`` tells of each component how far from the true one it is expected to
-    lie. ``state`` is
+    lie. ``recolouring`` counts pixels that change their cluster with one of the next maps.
+    ``state`` is
     ``waiting`` (no scan yet), ``scanning``, ``stalled`` (no data for 5 dwells or 3 s),
     ``catching_up`` (beam done, analysis not), ``complete``, ``aborted``, ``lost`` or ``stopped``.
     """
@@ -225,6 +226,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, tag_field="reply", tag="
     disk_left_s: float | None = None
     model: str = ""
     clusters: int = 0
+    recolouring: int = 0
     components: int = 0
     component_angles_deg: list[float] = []
     label_fractions: dict[str, float] = {}

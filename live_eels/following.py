@@ -3,7 +3,8 @@
 Lives here: the rule that no pixel on a map is stale. Pixels are placed in the newest basis as
 they come; when the basis or the centres move, earlier ones follow from their loadings, some
 at a time, so that none of it ever takes long. A pixel on the maps changes its cluster only when
-it is clearly in another (`OnlineKMeans.predict`), until the scan is settled.
+it is clearly in another (`OnlineKMeans.moved`), and when many do at once, with one of the next
+maps (`Recolouring`); not so what is computed when the scan is settled.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from live_eels.kernels.kmeans import UNKNOWN
 from live_eels.learning import Learnt
 from live_eels.loadings import PixelLoadings
+from live_eels.recolouring import Recolouring
 
 FOLLOW_PIXELS = 4096
 """So many pixels follow at a time: a few ms, between two chunks."""
@@ -42,8 +43,8 @@ class EveryPixel:
         self.learnt = learnt
         self._pixels = pixels
         self._loadings = PixelLoadings(pixels, learnt.pca.width)
-        self._shown = np.full(pixels, UNKNOWN, np.int16)  # cluster of each pixel on the maps,
-        self._since = np.zeros(pixels, np.int32)  # and of which generation
+        self.colours = Recolouring(pixels)
+        self._numbers = 0
         self._since_turn: list[NDArray[np.int64]] = []
         self._outdated: list[NDArray[np.int64]] = []
         self._following, self._followed = learnt.version, 0
@@ -51,6 +52,7 @@ class EveryPixel:
     def adopt(self, newest: Learnt) -> None:
         """Take over what was learnt meanwhile; earlier loadings turn with the basis."""
         before, self.learnt = self.learnt, newest
+        self._numbers = max(self._numbers, len(before.kmeans.centres))
         if newest.pca.basis_version == before.pca.basis_version:
             return
         rotation = before.pca.turn_to(newest.pca)
@@ -74,9 +76,18 @@ class EveryPixel:
     ) -> NDArray[np.int16]:
         """Cluster of pixels; what is on the maps stays unless it is clearly another."""
         kmeans = self.learnt.kmeans
-        cluster = kmeans.predict(loadings, (self._shown[pixels], self._since[pixels]))
-        self._shown[pixels], self._since[pixels] = cluster, kmeans.generation
-        return cluster
+        wanted, gain = kmeans.moved(loadings, *self.colours.before(pixels))
+        return self.colours.put(pixels, wanted, gain, kmeans.generation)
+
+    @property
+    def numbers(self) -> int:
+        """Cluster numbers that may be on the maps: also those that were in use and are no more."""
+        return max(self._numbers, len(self.learnt.kmeans.centres))
+
+    def forget_colours(self) -> None:
+        """Pixels take the cluster that is likeliest when they are next looked at, all at once."""
+        self.colours.forget()
+        self._numbers = 0
 
     def take_outdated(self) -> NDArray[np.int64]:
         """Pixels whose own counts are needed again, int64 ``(pixel,)``; none a second time.
@@ -98,7 +109,7 @@ class EveryPixel:
     def followed_all(self) -> None:
         """Hold every pixel for up to date: all are about to be computed from their counts."""
         self._following, self._followed = self.learnt.version, self._pixels
-        self._shown.fill(UNKNOWN)
+        self.forget_colours()
 
     def follow(
         self,

@@ -123,7 +123,10 @@ class MapBoard:
         self.announce(specs)
 
     def announce(self, specs: Iterable[MapSpec]) -> None:
-        """Bring the board in line with ``specs``: new maps start empty, dropped ones go."""
+        """Bring the board in line with ``specs``: new maps start empty, dropped ones go.
+
+        A map to which classes are added stays as it is; where they change it starts empty.
+        """
         specs = list(specs)
         if specs == self._announced:
             return
@@ -134,7 +137,8 @@ class MapBoard:
                 part.pop(name, None)
             self._dirty.discard(name)
         for name, spec in wanted.items():
-            if name not in self._maps or spec.classes != self._specs[name].classes:
+            known = self._specs[name].classes if name in self._specs else None
+            if known is None or spec.classes[: len(known)] != known:
                 self._maps[name] = _Map(self.scan.pixels)
                 self._dirty.add(name)
         self._specs = wanted

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -35,7 +34,8 @@ from live_eels.labelling import Labeller, Values
 from live_eels.learning import AtOnce, Learners, Worker
 from live_eels.preprocess import Preprocessor
 from live_eels.preprocess_settings import PreprocessSettings
-from live_eels.ready import Ready, seen_spectra, with_core
+from live_eels.ready import Ahead, Ready, quality, seen_spectra, with_core
+from live_eels.recolouring import AT_MOST
 from live_eels.shown import curves, map_specs
 from live_eels.spectra import (
     Chunk,
@@ -43,23 +43,12 @@ from live_eels.spectra import (
     Curve,
     EnergyAxis,
     MapSpec,
-    Prepared,
     Scan,
 )
 from live_eels.spike_list import SpikeList, spike_map
 
 SETTLE_PIXELS = 1024
 """Pixels of a block in which the final pass runs; fixed, so that its result is too."""
-
-A = TypeVar("A")
-B = TypeVar("B")
-
-
-class Ahead(Protocol):
-    """Like ``map``: in order; may be doing the next item while one is being used."""
-
-    def __call__(self, function: Callable[[A], B], items: Iterable[A], /) -> Iterator[B]:
-        """Give the function of each item."""
 
 
 class Pipeline:
@@ -176,11 +165,13 @@ class Pipeline:
         """Use so many clusters, or let the scan choose."""
         self._cluster = msgspec.structs.replace(self._cluster, clusters=clusters)
         self.learners.set_clusters(clusters)
+        self.known.forget_colours()  # what was asked for is shown at once
 
     def set_components(self, components: int | None) -> None:
         """Show and cluster so many components, or let the noise floor choose."""
         self._decompose = msgspec.structs.replace(self._decompose, components=components)
         self.learners.set_components(components)
+        self.known.forget_colours()
 
     # What can be seen
 
@@ -217,7 +208,7 @@ class Pipeline:
     @property
     def specs(self) -> list[MapSpec]:
         """Every map of this pipeline as it stands."""
-        shown = map_specs(self.known.learnt, self.labeller)
+        shown = map_specs(self.known, self.labeller)
         return [*shown, *self.extra.specs, *self._held.values()]
 
     def curves(self) -> dict[str, Curve]:
@@ -275,7 +266,7 @@ class Pipeline:
             kept = variance_kept(prepared.shift_ev / np.float32(self.axis.dispersion_ev))
         with self._timed("cluster"):
             cluster = self.known.put(prepared.pixels, loadings)
-        maps: Values = _quality(prepared) | {
+        maps: Values = quality(prepared) | {
             "counts": ready.total,
             "shift": prepared.shift_ev,
             "flags": prepared.flags.astype(np.float32),
@@ -340,6 +331,19 @@ class Pipeline:
                 maps["cluster"] = _cluster_map(cluster)
             yield ChunkResult(pixels, maps)
 
+    @property
+    def waiting(self) -> int:
+        """Pixels whose colour changes with a later map than the newest (`recoloured`)."""
+        return self.known.colours.waiting
+
+    def recoloured(self, at_most: float = AT_MOST) -> ChunkResult:
+        """Give the pixels that change their cluster with the map that is made now.
+
+        Whoever shows maps asks before each; while some are ``waiting``, another map is due.
+        """
+        pixels, cluster = self.known.colours.next_map(at_most)
+        return ChunkResult(pixels, {"cluster": _cluster_map(cluster)})
+
     # What happens at the end
 
     def settle(
@@ -381,16 +385,6 @@ class Pipeline:
         start = self._clock()
         yield
         self.stage_seconds[stage] += self._clock() - start
-
-
-def _quality(prepared: Prepared) -> Values:
-    """How well background and zero-loss peak were found; nan where there is none."""
-    unknown = np.full(len(prepared.pixels), np.nan, np.float32)
-    fit, width = prepared.fit_quality, prepared.zlp_width_ev
-    return {
-        "background fit": unknown if fit is None else fit,
-        "ZLP fwhm": unknown if width is None else width,
-    }
 
 
 def _cluster_map(cluster: NDArray[np.int16]) -> NDArray[np.float32]:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.float32]
+Block = list[tuple[Values, Values | None]]
+"""Pieces of a stream: loadings, and the spectra they are of."""
 
 
 class Reservoir:
@@ -121,3 +123,12 @@ def _with_room(rows: Values, size: int) -> Values:
     room = np.empty((size, *rows.shape[1:]), np.float32)
     room[: len(rows)] = rows
     return room
+
+
+def joined(block: Block) -> Block:
+    """The block in one piece, if there is any."""
+    if len(block) < 2:
+        return list(block)
+    spectra = [own for _, own in block if own is not None]
+    rows = np.concatenate([part for part, _ in block])
+    return [(rows, np.concatenate(spectra) if spectra else None)]

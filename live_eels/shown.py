@@ -10,7 +10,6 @@ from functools import cache
 
 from live_eels.following import EveryPixel
 from live_eels.labelling import Labeller
-from live_eels.learning import Learnt
 from live_eels.spectra import QUALITY_FLAGS, Curve, EnergyAxis, MapSpec
 
 EVERY = (
@@ -25,13 +24,13 @@ EVERY = (
 """Maps of every scan."""
 
 
-def map_specs(learnt: Learnt, labeller: Labeller | None) -> list[MapSpec]:
+def map_specs(known: EveryPixel, labeller: Labeller | None) -> list[MapSpec]:
     """Maps that every scan has, and those of its labels and components."""
-    specs = [_clusters(len(learnt.kmeans.centres)), *EVERY]
+    specs = [_clusters(known.numbers), *EVERY]
     if labeller is not None:
         labels = labeller.specs
         specs = [*labels[:2], *specs, *labels[2:]]
-    return [*specs, *map(_loading, range(learnt.components))]
+    return [*specs, *map(_loading, range(known.learnt.components))]
 
 
 # Asked for with every chunk, and what is the same as before is quick to compare: made once each.

@@ -168,7 +168,7 @@ def watched(x, config=None, chunk=64):
             kmeans.rebase(*turned, pca.factors, pca.components)
         kmeans.learn(pca.transform(rows))
         here = slice(start + len(rows))
-        shown[here] = kmeans.predict(pca.transform(x[here]), (shown[here], since[here]))
+        shown[here], _ = kmeans.moved(pca.transform(x[here]), shown[here], since[here])
         since[here] = kmeans.generation
         maps.append(shown[here].copy())
     return maps
@@ -216,12 +216,30 @@ def test_a_pixel_hardly_past_the_border_keeps_its_cluster():
         pixels = between(share)
         was = np.full(200, left, np.int16)
         assert (kmeans.predict(pixels) == plain).all()
-        assert (kmeans.predict(pixels, (was, now)) == held).all()
+        assert (kmeans.moved(pixels, was, now)[0] == held).all()
     nowhere = np.full(200, -2, np.int16)
-    assert (kmeans.predict(between(0.52), (nowhere, now)) == right).all()
+    assert (kmeans.moved(between(0.52), nowhere, now)[0] == right).all()
 
 
-def test_to_a_cluster_that_there_was_not_a_pixel_goes_at_once():
+def test_the_further_past_the_border_the_surer_a_pixel_leaves():
+    rows, truth = blobs(CORNERS, 300)
+    kmeans = fitted(rows)
+    left = int(kmeans.predict(rows[truth == 0])[0])
+    now = np.full(200, kmeans.generation, np.int32)
+    was = np.full(200, left, np.int16)
+    gains = [np.mean(kmeans.moved(between(share), was, now)[1]) for share in (0.52, 0.9, 1.1)]
+    assert gains[0] == 0 < gains[1] < gains[2] < np.inf
+    far = np.tile(np.float32([[500, 500, 5]]), (200, 1))
+    label, gain = kmeans.moved(far, was, now)
+    assert (label == -1).all()
+    assert (gain > gains[2]).all()
+    assert np.isfinite(gain).all()
+    gone = np.full(200, 50, np.int16)
+    assert np.isinf(kmeans.moved(between(0.0), gone, now)[1]).all()
+    assert np.isinf(kmeans.moved(far, gone, now)[1]).all()
+
+
+def test_to_a_cluster_that_there_was_not_a_pixel_goes_as_soon_as_it_is_past_the_border():
     rows, truth = blobs(CORNERS, 500)
     kmeans = fitted(rows[truth != 1])
     born = kmeans.generation
@@ -233,8 +251,8 @@ def test_to_a_cluster_that_there_was_not_a_pixel_goes_at_once():
     kmeans.finish()
     assert kmeans.generation > born
     new = kmeans.predict(rows[truth == 1])[0]
-    assert (kmeans.predict(pixels, (was, since)) == new).all()
-    assert (kmeans.predict(pixels, (was, since + 10)) == was).all()
+    assert (kmeans.moved(pixels, was, since)[0] == new).all()
+    assert (kmeans.moved(pixels, was, since + 10)[0] == was).all()
 
 
 def test_a_phase_is_found_by_what_is_strange_before_the_next_refit_is_due():

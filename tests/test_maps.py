@@ -110,15 +110,26 @@ def test_only_what_changed_is_marked_changed():
     assert snapshot.changed == {"a": 2, "b": 1}
 
 
-def test_announcing_adds_and_drops_maps_and_empties_those_with_new_classes():
+def test_announcing_adds_and_drops_maps_and_empties_those_with_other_classes():
     board = MapBoard(scan_of(2), [MapSpec("a"), MapSpec("l", "label", classes=("x",))])
     board.update(result([0, 1], a=[1, 2], l=[0, 0]))
-    board.announce([MapSpec("l", "label", classes=("x", "y")), MapSpec("c")])
+    board.announce([MapSpec("l", "label", classes=("y", "x")), MapSpec("c")])
     snapshot = board.snapshot()
     assert set(snapshot.maps) == {"l", "c"}
     assert np.isnan(snapshot.maps["l"]).all()
     board.announce([MapSpec("a")])
     assert np.isnan(board.snapshot().maps["a"]).all()  # it comes back empty
+
+
+def test_a_map_to_which_classes_are_added_stays_and_starts_empty_when_some_go():
+    """Else the map of clusters would go out whenever one more is found."""
+    board = MapBoard(scan_of(2), [MapSpec("l", "label", classes=("x", "y"))])
+    board.update(result([0, 1], l=[0, 1]))
+    board.announce([MapSpec("l", "label", classes=("x", "y", "z"))])
+    assert board.snapshot().maps["l"].tolist() == [0, 1]
+    assert board.snapshot().specs["l"].classes == ("x", "y", "z")
+    board.announce([MapSpec("l", "label", classes=("x",))])
+    assert np.isnan(board.snapshot().maps["l"]).all()
 
 
 def test_refresh_replaces_every_pixel():

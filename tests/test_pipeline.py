@@ -281,14 +281,49 @@ def test_components_can_be_set_mid_scan():
     assert "loading 6" not in fresh
 
 
-def test_number_of_clusters_can_be_set_mid_scan():
+def test_number_of_clusters_can_be_set_mid_scan_and_is_shown_at_once():
     scan, core, low, _ = two_phase_scan((12, 20))
     pipeline = pipeline_of(scan)
     for chunk in chunks_of(scan, core, low, always(48)):
         pipeline.process(chunk)
+        pipeline.recoloured()
     pipeline.set_clusters(4)
     cluster = np.concatenate([part.maps["cluster"] for part in pipeline.refreshed()])
     assert len(np.unique(cluster[cluster >= 0])) == 4
+    np.testing.assert_array_equal(cluster, pipeline.kmeans.predict(pipeline.known.loadings()))
+    assert not len(pipeline.recoloured().pixels)
+
+
+def test_what_is_found_late_is_shown_over_some_maps_and_at_the_end_at_once():
+    scan, core, low, _ = two_phase_scan((12, 20))
+    pipeline = pipeline_of(scan)
+    shown = np.full(scan.pixels, np.nan)
+    for chunk in chunks_of(scan, core, low, always(48)):
+        shown[chunk.pixels] = pipeline.process(chunk).maps["cluster"]
+        pipeline.recoloured()
+    pipeline.learners.set_clusters(4)  # as if they had found two more by themselves
+    for part in pipeline.refreshed():
+        np.testing.assert_array_equal(part.maps["cluster"], shown[part.pixels])
+    wait = []
+    while True:
+        changed = pipeline.recoloured()
+        if not len(changed.pixels):
+            break
+        assert len(changed.pixels) <= 0.01 * scan.pixels
+        shown[changed.pixels] = changed.maps["cluster"]
+        wait.append(pipeline.waiting)
+    assert wait[0] > 20
+    assert wait == sorted(wait, reverse=True)
+    assert pipeline.waiting == 0
+    assert len(np.unique(shown)) == 4
+    pipeline.learners.set_clusters(6)
+    list(pipeline.refreshed())
+    pipeline.recoloured()
+    assert pipeline.waiting > 20
+    for part in pipeline.settle(lambda size: chunks_of(scan, core, low, always(size))):
+        shown[part.pixels] = part.maps["cluster"]
+    np.testing.assert_array_equal(shown, pipeline.kmeans.predict(pipeline.known.loadings()))
+    assert pipeline.waiting == 0
 
 
 def test_stage_times_come_from_the_clock_that_was_given():

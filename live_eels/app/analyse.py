@@ -29,6 +29,7 @@ from live_eels.io.publisher import Publisher
 from live_eels.maps import MapBoard
 from live_eels.pipeline import Pipeline
 from live_eels.ready import Ready
+from live_eels.recolouring import AT_MOST
 from live_eels.spectra import Chunk, ChunkResult, Scan, ScanEnd
 
 T = TypeVar("T")
@@ -343,7 +344,7 @@ class AnalyseThread:
                 self._land(session, board, pipeline, result)
                 if time.monotonic() >= self._snapshot_due_s:
                     self._show(session)
-        self._show(session)
+        self._show(session, at_most=1.0)  # exact, also where nothing was recorded
         finish_recording(session, end, self._folder)
         session.ended_s = session.ended_s or time.monotonic()
         session.finished = True
@@ -371,8 +372,8 @@ class AnalyseThread:
         if session.finished and session.end is not None:
             finish_recording(session, session.end, self._folder)
 
-    def _show(self, session: Session) -> None:
-        """Take a snapshot and publish it; how often follows from what it costs."""
+    def _show(self, session: Session, at_most: float = AT_MOST) -> None:
+        """Take a snapshot and publish it; another is due while pixels wait for their colour."""
         pipeline, board = session.pipeline, session.board
         assert pipeline is not None
         assert board is not None
@@ -382,12 +383,13 @@ class AnalyseThread:
             for part in pipeline.refreshed():
                 board.announce(pipeline.specs)  # it may have found one more component
                 board.update(part)
+        board.update(pipeline.recoloured(at_most))
         snapshot = board.snapshot(pipeline.curves(), pipeline.scree, pipeline.components)
         session.snapshot = replace(snapshot)
         if self._publisher is not None:
             self._publisher.snapshot(snapshot)
-        self._stale = None
-        now_s = time.monotonic()
+        self._stale = session if pipeline.waiting else None
+        now_s = time.monotonic()  # how often follows from what it costs
         pause_s = max(1.0 / self._rate_hz, (now_s - start_s) / SNAPSHOT_SHARE)
         self._snapshot_due_s = now_s + pause_s
 

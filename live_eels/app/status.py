@@ -140,6 +140,7 @@ class StatusMaker:
             disk_left_s=self._disk_left(session, now_s, written),
             model=pipeline.classifier.card.name if pipeline and pipeline.classifier else "",
             clusters=pipeline.kmeans.clusters if pipeline else 0,
+            recolouring=pipeline.waiting if pipeline else 0,
             components=pipeline.components if pipeline else 0,
             component_angles_deg=_angles_deg(pipeline) if pipeline else [],
             label_fractions=fractions,

@@ -139,12 +139,13 @@ def hold(
     born: NDArray[np.int32],
     sigmas: float,
     share: float,
+    gain: NDArray[np.float32],
 ) -> None:
     """Rows that are hardly past the border of the cluster they were in stay there.
 
     A row leaves when it is past the border, on the line between both centres, by ``sigmas``
-    of the deviation it is allowed and ``share`` of their distance; at once to a cluster that
-    there was not when it was looked at last.
+    of the deviation it is allowed and ``share`` of their distance; to a cluster that there was
+    not when it was looked at last, as soon as it is past the border.
 
     Parameters
     ----------
@@ -159,13 +160,18 @@ def hold(
     born : int32 ``(cluster,)``
         Since when there is each cluster.
     sigmas, share : float
+    gain : float32 ``(pixel,)``
+        Filled with how far past the border a row is that leaves, in variances it is allowed:
+        infinite where it cannot stay, 0 where it stays or was nowhere.
     """
     size = features.shape[1]
     for i in range(features.shape[0]):
         old, new = before[i], label[i]
-        if old < 0 or new < 0 or old == new or old >= centres.shape[0]:
+        gain[i] = 0.0
+        if old < 0 or old == new:
             continue
-        if max(born[old], born[new]) > since[i]:
+        gain[i] = np.inf
+        if new < 0 or old >= centres.shape[0] or born[old] > since[i]:
             continue
         reach, from_old, from_new = 0.0, 0.0, 0.0
         for j in range(size):
@@ -183,8 +189,11 @@ def hold(
             loose, tight = variance[i] + spread[old], variance[i] + spread[new]
             past = from_old / loose - from_new / tight + size * np.log(loose / tight)
             past *= allowed
-        if past < 2.0 * (sigmas * np.sqrt(allowed * reach) + share * reach):
+        gain[i] = past / allowed
+        asked = 2.0 * (sigmas * np.sqrt(allowed * reach) + share * reach)
+        if born[new] <= since[i] and past < asked:
             label[i] = old
+            gain[i] = 0.0
 
 
 @jit

@@ -222,7 +222,7 @@ def test_stages_say_where_the_time_of_a_spectrum_goes(session, made):
     session.pipeline = SimpleNamespace(
         spectra_done=1000, stage_seconds={"preprocess": 0.03, "cluster": 0.01},
         spikes=SimpleNamespace(found=12),
-        classifier=None, kmeans=SimpleNamespace(clusters=4), components=3,
+        classifier=None, kmeans=SimpleNamespace(clusters=4), components=3, waiting=17,
         extra=SimpleNamespace(errors=["thickness: no low loss"]),
         preprocessor=SimpleNamespace(bad_channels=np.array([3, 9])),
         pca=SimpleNamespace(angles_deg=np.array([0.31, 4.0, 22.26, 90.0])),
@@ -232,6 +232,7 @@ def test_stages_say_where_the_time_of_a_spectrum_goes(session, made):
         ("preprocess", 30.0, 0.75), ("cluster", 10.0, 0.25),
     ]  # fmt: skip
     assert (status.spikes, status.clusters, status.components) == (12, 4, 3)
+    assert status.recolouring == 17
     assert status.component_angles_deg == [0.3, 4.0, 22.3]
     assert status.alarms == ["thickness: no low loss"]
 

@@ -96,6 +96,7 @@ class Score:
     hyperspy: float
     restless: float  # largest share of coloured pixels that changed from one map to the next
     maps_over: float  # share of the maps where more than 1 % did
+    settling: float  # share that changed from the last of them to the final one
 
     @property
     def row(self) -> str:
@@ -103,7 +104,8 @@ class Score:
         aris = [*self.live, self.end, self.batch, self.hyperspy]
         cells = " | ".join(f"{value:.3f}" for value in aris)
         return (
-            f"{self.phases} | {self.found} | {cells} | {self.restless:.1%} | {self.maps_over:.0%}"
+            f"{self.phases} | {self.found} | {cells} | {self.restless:.2%} | {self.maps_over:.0%} "
+            f"| {self.settling:.1%}"
         )
 
 
@@ -120,7 +122,7 @@ def scored(name: str, number: int = 0) -> Score:
     chunks = list(_chunks(acquisition))
     pixels = np.concatenate([chunk.pixels for chunk in chunks])
     maps = list(_live_maps(pipeline, chunks))
-    parts = [maps[len(maps) * share // 100 - 1] for share in (25, 50, 100)]
+    parts = [_at(maps, share) for share in (0.25, 0.5, 1.0)]
     live = [_ari(truth[pixels[: len(label)]], label) for label in parts]
     settled = np.full(scan.pixels, np.nan, np.float32)
     spectra = np.zeros((scan.pixels, pipeline.window.stop - pipeline.window.start), np.float32)
@@ -138,13 +140,17 @@ def scored(name: str, number: int = 0) -> Score:
     batch, theirs = (adjusted_rand_score(truth[good], by(*told)) for by in (_batch, _hyperspy))
     return Score(
         phases, pipeline.kmeans.clusters, live, _ari(truth[pixels], settled[pixels]),
-        batch, theirs, *_restless(maps),
+        batch, theirs, *_restless(maps), _changed(maps[-1], _numbers(settled[pixels])),
     )  # fmt: skip
 
 
 def _live_maps(pipeline: Pipeline, chunks: list[Chunk]) -> Iterator[np.ndarray]:
-    """Cluster of each pixel so far, in the order of their coming, after each message."""
-    whole = next(_recut(chunks, pipeline.scan.pixels))
+    """Cluster of each pixel so far, in the order of their coming, on each map.
+
+    As an engine shows them: one after each message, and while pixels wait for their colour
+    ``MAPS_HZ`` until the next has been scanned.
+    """
+    whole, dwell_s = next(_recut(chunks, pipeline.scan.pixels)), pipeline.scan.instrument.dwell_s
     seen, shown = np.empty(0, np.int64), np.full(pipeline.scan.pixels, np.nan, np.float32)
 
     def show(result: ChunkResult) -> None:
@@ -161,17 +167,35 @@ def _live_maps(pipeline: Pipeline, chunks: list[Chunk]) -> Iterator[np.ndarray]:
         for result in pipeline.refreshed():
             show(result)
         seen = np.concatenate([seen, chunk.pixels])
-        yield np.where(np.isnan(shown[seen]), -2, shown[seen]).astype(np.int16)
+        shows = 0
+        while not shows or (
+            pipeline.waiting and shows + 1 <= MAPS_HZ * len(chunk.pixels) * dwell_s
+        ):
+            show(pipeline.recoloured())
+            shows += 1
+            yield _numbers(shown[seen])
+
+
+def _at(maps: list[np.ndarray], share: float) -> np.ndarray:
+    """The newest map when so much of the scan had come."""
+    return ([label for label in maps if len(label) <= share * len(maps[-1])] or maps)[-1]
+
+
+def _numbers(shown: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(shown), -2, shown).astype(np.int16)
 
 
 def _restless(maps: list[np.ndarray]) -> tuple[float, float]:
     """Coloured pixels that change between consecutive maps after a fifth of the scan."""
-    changed = [
-        float(np.mean((late[: len(early)] != early)[early >= 0]))
-        for early, late in pairwise(maps[len(maps) // 5 :])
-        if (early >= 0).any()
-    ]
+    late = [label for label in maps if len(label) > len(maps[-1]) / 5]
+    changed = [_changed(*pair) for pair in pairwise(late)]
     return (max(changed), float(np.mean(np.array(changed) > 0.01))) if changed else (0.0, 0.0)
+
+
+def _changed(early: np.ndarray, late: np.ndarray) -> float:
+    """Share of the pixels with a colour that have another, or none, on a later map."""
+    coloured = early >= 0
+    return float(np.mean((late[: len(early)] != early)[coloured])) if coloured.any() else 0.0
 
 
 def _batch(x: np.ndarray, k: int, components: int) -> np.ndarray:
@@ -269,6 +293,8 @@ def picture(file: Path) -> None:
 
 INNER = 0.95
 
+MAPS_HZ = 10  # as the engine comes set
+
 
 def _inner(truth: dict[str, np.ndarray]) -> np.ndarray:
     """Pixels with one material on the support, or with none."""
@@ -306,9 +332,10 @@ def main() -> None:
         picture(arguments.picture)
     print("Adjusted Rand index with the true phases; the batches are told how many there are\n")
     head = (
-        "specimen | phases | found | 25 % | 50 % | 100 % | end | batch | HyperSpy | change | maps"
+        "specimen | phases | found | 25 % | 50 % | 100 % | end | batch | HyperSpy | change | maps "
+        "| settling"
     )
-    print(f"| {head} |\n|{'---|' * 11}", flush=True)
+    print(f"| {head} |\n|{'---|' * 12}", flush=True)
     for scene in filter(None, arguments.scenes.split(",")):
         for number in arguments.variants:
             name = f"{scene} {number}" if number else scene

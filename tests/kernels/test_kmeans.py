@@ -86,10 +86,13 @@ def test_hold(world):
     born = np.array([0, 1, 2, 0, 1], np.int32)
     rest = (before, label, mixed, since, born, 1.0, 0.1)
     want = plain.hold(*world, *rest)
-    got = label.copy()
-    kmeans.hold(*world, before, got, *rest[2:])
+    got, gain = label.copy(), np.full(400, np.nan, np.float32)
+    kmeans.hold(*world, before, got, *rest[2:], gain)
+    want, far = want
     assert 20 < np.sum(want != label) < 200
     assert np.mean(got == want) > 0.995
+    assert np.mean(np.isclose(gain, far, rtol=1e-3, atol=1e-3)) > 0.99
+    assert min(np.sum(far == 0), np.sum(np.isinf(far)), np.sum(np.isfinite(far) & (far > 0))) > 20
     assert not (got == 3).any()  # a number that is not in use any more
 
 

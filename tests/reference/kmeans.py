@@ -54,26 +54,29 @@ def mixtures(
 def hold(
     features: Array, variance: Array, centres: Array, spread: Array, before: Array, label: Array,
     mixed: Array, since: Array, born: Array, sigmas: float, share: float,
-) -> Array:  # fmt: skip
-    label = label.copy()
+) -> tuple[Array, Array]:  # fmt: skip
+    label, gain = label.copy(), np.zeros(len(label))
     x, c = features.astype(float), centres.astype(float)
     for i, (old, new) in enumerate(zip(before, label, strict=True)):
-        if old < 0 or new < 0 or old == new or old >= len(c) or np.isnan(c[old]).any():
+        if old < 0 or old == new:
             continue
-        if born[old] > since[i] or born[new] > since[i]:
+        gain[i] = np.inf
+        if new < 0 or old >= len(c) or np.isnan(c[old]).any() or born[old] > since[i]:
             continue
         reach = np.linalg.norm(c[new] - c[old])
         wide, narrow = float(variance[i]) + spread[old], float(variance[i]) + spread[new]
         allowed = (wide + narrow) / 2
         far = [np.sum((x[i] - c[old]) ** 2), np.sum((x[i] - c[new]) ** 2)]
         if mixed[i]:
-            past = (far[0] - far[1]) / (2 * reach)
+            odds = (far[0] - far[1]) / allowed
         else:
             odds = far[0] / wide - far[1] / narrow + len(x[i]) * np.log(wide / narrow)
-            past = odds * allowed / (2 * reach)
-        if past < sigmas * np.sqrt(allowed) + share * reach:
-            label[i] = old
-    return label
+        past = odds * allowed / (2 * reach)
+        if born[new] <= since[i] and past < sigmas * np.sqrt(allowed) + share * reach:
+            label[i], gain[i] = old, 0.0
+        else:
+            gain[i] = odds
+    return label, gain
 
 
 def costs(features: Array, variance: Array, centres: Array, spread: Array) -> Array:

@@ -161,6 +161,7 @@ export function engineRows(status) {
     ["control software", status.controllers ? `${status.controllers} listening` : "none connected"],
     ["model", status.model || "–"],
     ["clusters / components", `${status.clusters} / ${status.components}`],
+    ["to be recoloured", grouped(status.recolouring)],
     ["lag now / p95", `${short(status.lag_ms ?? NaN)} / ${short(status.lag_p95_ms ?? NaN)} ms`],
     ...Object.entries(status.faults ?? {}).map(([k, v]) => /** @type {[string, string]} */ ([`fault: ${k}`, grouped(v)])),
   ];

@@ -1,0 +1,102 @@
+"""The cluster that each pixel shows, and how many change it from one map to the next.
+
+Lives here: the rule that maps do not jump. When pixels turn out to be of another cluster (a
+phase was found late, a border moved), the surest change with the next map and the others wait
+for those after it. Knows numbers of clusters; no loadings, no centres.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from live_eels.kernels.kmeans import UNKNOWN
+
+AT_MOST = 0.01
+"""So much of the pixels that have a colour change it from one map to the next."""
+
+FIRST = 0.2
+"""None waits until so much of the scan has a colour: nearly everything is news before."""
+
+
+class Recolouring:
+    """What is shown of each pixel of a scan.
+
+    Nothing waits where nobody asks for maps.
+
+    Parameters
+    ----------
+    pixels
+        Of the scan.
+
+    Attributes
+    ----------
+    waiting : int
+        Pixels that were left to wait when the newest map was made.
+    """
+
+    def __init__(self, pixels: int) -> None:
+        self.waiting = 0
+        self._shown = np.full(pixels, UNKNOWN, np.int16)
+        self._since = np.zeros(pixels, np.int32)
+        self._wanted = np.full(pixels, UNKNOWN, np.int16)
+        self._gain = np.zeros(pixels, np.float32)
+        self._coloured = 0  # on the newest map
+
+    def before(self, pixels: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
+        """Cluster that these pixels were put in, and of which generation: ``(pixel,)`` each."""
+        return self._wanted[pixels], self._since[pixels]
+
+    def put(
+        self,
+        pixels: NDArray[np.int64],
+        wanted: NDArray[np.int16],
+        gain: NDArray[np.float32],
+        generation: int,
+    ) -> NDArray[np.int16]:
+        """Put pixels in clusters; give what they show until the next map, int16 ``(pixel,)``.
+
+        Parameters
+        ----------
+        pixels : int64 ``(pixel,)``
+        wanted : int16 ``(pixel,)``
+        gain : float32 ``(pixel,)``
+            How sure those are that leave the cluster they were put in before.
+        generation : int
+            Of the clusters.
+        """
+        shown = self._shown[pixels]
+        coloured = shown >= 0
+        if self._coloured < FIRST * len(self._shown) or not coloured.any():
+            shown = wanted
+        else:
+            shown = np.where(coloured, shown, wanted)
+            moved = wanted != self._wanted[pixels]
+            self._gain[pixels[moved]] = gain[moved]
+        self._shown[pixels], self._wanted[pixels], self._since[pixels] = shown, wanted, generation
+        return shown
+
+    def next_map(self, at_most: float = AT_MOST) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
+        """Pixels that change with the map that is made now, and the clusters they go to.
+
+        Parameters
+        ----------
+        at_most : float
+            Share of the pixels with a colour on the map before that may change; a pixel where
+            that is less than one.
+        """
+        room = max(int(at_most * self._coloured), 1)
+        pixels = np.flatnonzero(self._wanted != self._shown)
+        self.waiting = max(len(pixels) - room, 0)
+        if self.waiting:
+            surest = np.argsort(-self._gain[pixels], kind="stable")
+            pixels = np.sort(pixels[surest[:room]])
+        self._shown[pixels] = self._wanted[pixels]
+        self._coloured = int(np.count_nonzero(self._shown >= 0))
+        return pixels, self._shown[pixels]
+
+    def forget(self) -> None:
+        """What was shown no longer counts: pixels take what is next put, all at once."""
+        self._shown.fill(UNKNOWN)
+        self._wanted.fill(UNKNOWN)
+        self.waiting = self._coloured = 0

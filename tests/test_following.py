@@ -1,0 +1,67 @@
+"""Earlier pixels follow what was learnt: all of them, and without a jump of the maps."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from live_eels.cluster import OnlineKMeans
+from live_eels.cluster_settings import ClusterSettings
+from live_eels.following import EveryPixel
+from live_eels.learning import Learnt
+
+BASIS = SimpleNamespace(width=3, basis_version=1, components=3)
+
+
+def phases():
+    """Loadings of 1000 pixels of three phases, the third of which are 40, and the phase."""
+    phase = np.random.default_rng(0).permutation(np.repeat([0, 1, 2], [480, 480, 40]))
+    corners = np.array([[0, 0, 5], [20, 0, 5], [8, 2, 5]])
+    rows = corners[phase] + 0.3 * np.random.default_rng(1).normal(size=(1000, 3))
+    return rows.astype(np.float32), phase
+
+
+def test_a_phase_found_late_comes_pixel_by_pixel_and_all_of_it():
+    rows, phase = phases()
+    kmeans = OnlineKMeans(ClusterSettings(outlier_sigma=0))
+    kmeans.learn(rows[phase < 2])
+    known = EveryPixel(1000, Learnt(BASIS, kmeans.frozen(), 1.0))
+    shown = known.put(np.arange(1000), rows)
+    known.colours.next_map()
+    assert len(np.unique(shown)) == 2
+    kmeans.learn(rows[phase == 2])
+    kmeans.finish()
+    known.adopt(Learnt(BASIS, kmeans.frozen(), 1.0))
+    for pixels, _, cluster in known.follow():
+        assert np.mean(shown[pixels] != cluster) == 0
+    assert not known.stale
+    changed = []
+    while True:
+        pixels, cluster = known.colours.next_map()
+        if not len(pixels):
+            break
+        changed.append(len(pixels))
+        shown[pixels] = cluster
+    assert changed == [10, 10, 10, 10]
+    np.testing.assert_array_equal(shown, kmeans.predict(rows))
+    assert len(np.unique(shown[phase == 2])) == 1
+
+
+def test_numbers_on_the_maps_stay_known_until_no_pixel_can_show_them():
+    rows, _ = phases()
+    kmeans = OnlineKMeans(ClusterSettings(outlier_sigma=0, clusters=3))
+    kmeans.learn(rows)
+    kmeans.finish()
+    known = EveryPixel(1000, Learnt(BASIS, kmeans.frozen(), 1.0))
+    known.put(np.arange(1000), rows)
+    known.colours.next_map()
+    kmeans.set_clusters(2)
+    assert len(kmeans.centres) == 2
+    known.adopt(Learnt(BASIS, kmeans.frozen(), 1.0))
+    list(known.follow())
+    assert known.numbers == 3
+    gone, _ = known.colours.next_map()
+    assert len(gone) == 10
+    known.forget_colours()
+    assert known.numbers == 2
