@@ -81,6 +81,16 @@ def test_a_cluster_just_born_has_to_stand_clear_of_all_others():
     assert phases._closest_pair(values, variance, now, APART, {1}) == (0, 1)
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("distance", "found"), [(0.34, 2), (0.55, 3)])
+def test_what_parts_from_one_cluster_and_lies_close_to_another_is_no_new_one(distance, found, seed):
+    """A known cluster falls apart; the part beside the other known one is that one's."""
+    places = [[0, 0, 0], [distance, 0, 0], [distance, 0.5, 0]]
+    values, variance, truth = blobs(places, [1000, 600, 600], seed=seed)
+    start = moments(values, variance, np.minimum(truth, 1).astype(np.int16), 2)
+    assert len(np.unique(split(values, variance, start))) == found
+
+
 def test_few_pixels_must_be_further_apart_than_many():
     """Of a cluster of twelve the spread is hardly known: born too early, it would not stay."""
     for few, found in ((13, 1), (120, 2)):
