@@ -234,6 +234,10 @@ def test_the_further_past_the_border_the_surer_a_pixel_leaves():
     assert (label == -1).all()
     assert (gain > gains[2]).all()
     assert np.isfinite(gain).all()
+    alone = np.tile(np.float32([[-500, 0, 5]]), (200, 1))  # nearest to the one it was in
+    label, gain = kmeans.moved(alone, was, now)
+    assert (label == -1).all()
+    assert (gain > gains[2]).all()
     gone = np.full(200, 50, np.int16)
     assert np.isinf(kmeans.moved(between(0.0), gone, now)[1]).all()
     assert np.isinf(kmeans.moved(far, gone, now)[1]).all()

@@ -272,7 +272,13 @@ def test_components_can_be_set_mid_scan():
     pipeline = pipeline_of(scan)
     for chunk in chunks_of(scan, core, low, always(48)):
         pipeline.process(chunk)
+        pipeline.recoloured()
+    pipeline.learners.set_clusters(4)
+    list(pipeline.refreshed())
+    pipeline.recoloured()
+    assert pipeline.waiting
     pipeline.set_components(5)
+    assert not pipeline.waiting  # what was asked for is shown at once
     assert {f"loading {n}" for n in range(1, 6)} <= next(pipeline.refreshed()).maps.keys()
     chunk = Chunk(scan, np.arange(48), core[:48], low[:48])
     fresh = pipeline.process(chunk, learn=False).maps
@@ -292,6 +298,10 @@ def test_number_of_clusters_can_be_set_mid_scan_and_is_shown_at_once():
     assert len(np.unique(cluster[cluster >= 0])) == 4
     np.testing.assert_array_equal(cluster, pipeline.kmeans.predict(pipeline.known.loadings()))
     assert not len(pipeline.recoloured().pixels)
+
+
+def clusters_of(pipeline):
+    return next(spec.classes for spec in pipeline.specs if spec.name == "cluster")
 
 
 def test_what_is_found_late_is_shown_over_some_maps_and_at_the_end_at_once():
@@ -316,6 +326,9 @@ def test_what_is_found_late_is_shown_over_some_maps_and_at_the_end_at_once():
     assert wait == sorted(wait, reverse=True)
     assert pipeline.waiting == 0
     assert len(np.unique(shown)) == 4
+    pipeline.learners.set_clusters(2)
+    list(pipeline.refreshed())
+    assert len(clusters_of(pipeline)) == 4  # some pixels still show them
     pipeline.learners.set_clusters(6)
     list(pipeline.refreshed())
     pipeline.recoloured()

@@ -179,7 +179,7 @@ class AnalyseThread:
         """How long to wait for a chunk: not at all while something is owed."""
         for session in self._sessions:
             over = session.end is not None and not session.finished
-            if session.owed.pixels or over or _stale(session):
+            if session.owed.pixels or over or session.behind:
                 return 0.0
         if self._stale is not None:
             return max(self._snapshot_due_s - time.monotonic(), 0.0)
@@ -244,7 +244,7 @@ class AnalyseThread:
             if len(result.pixels):
                 session.last_shift_ev = float(result.maps["shift"][-1])
         self._land(session, board, pipeline, result)
-        _owe_outdated(session, pipeline)
+        session.owe_outdated()
         if np.isfinite(chunk.received_s):
             session.lags_s.append(time.monotonic() - chunk.received_s)
 
@@ -262,12 +262,12 @@ class AnalyseThread:
         start_s = time.monotonic()
         if start_s < self._follow_due_s and not self._inbox.empty:
             return
-        for session in filter(_stale, self._sessions):
+        for session in (one for one in self._sessions if one.behind):
             pipeline, board = session.pipeline, session.board
             assert pipeline is not None
             assert board is not None
             part = next(pipeline.refreshed(), None)
-            _owe_outdated(session, pipeline)
+            session.owe_outdated()
             board.announce(pipeline.specs)
             if part is not None:
                 board.update(part)
@@ -392,15 +392,3 @@ class AnalyseThread:
         now_s = time.monotonic()  # how often follows from what it costs
         pause_s = max(1.0 / self._rate_hz, (now_s - start_s) / SNAPSHOT_SHARE)
         self._snapshot_due_s = now_s + pause_s
-
-
-def _owe_outdated(session: Session, pipeline: Pipeline) -> None:
-    """Pixels that came before a component was found are looked at again."""
-    outdated = pipeline.take_outdated()
-    if session.recorder is not None:
-        session.owed.add(outdated, learn=False)
-
-
-def _stale(session: Session) -> bool:
-    """Whether pixels of it have yet to follow what was learnt."""
-    return session.pipeline is not None and session.pipeline.stale

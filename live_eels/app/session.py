@@ -63,6 +63,18 @@ class Session:
             self.problems.append(text)
 
     @property
+    def behind(self) -> bool:
+        """Whether pixels of it have yet to follow what was learnt."""
+        return self.pipeline is not None and self.pipeline.stale
+
+    def owe_outdated(self) -> None:
+        """Have pixels that came before a component was found looked at again."""
+        if self.pipeline is not None:
+            outdated = self.pipeline.take_outdated()
+            if self.recorder is not None:
+                self.owed.add(outdated, learn=False)
+
+    @property
     def state(self) -> str:
         """``scanning``, ``catching_up``, or the reason the scan ended."""
         if self.end is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from live_eels.app.session import Owed, Session
@@ -52,3 +54,16 @@ def test_a_problem_is_told_once():
     for text in ("a", "b", "a"):
         session.problem(text)
     assert session.problems == ["a", "b"]
+
+
+def test_outdated_pixels_are_looked_at_again_where_they_were_recorded():
+    session = Session(Scan("s", (), (Signal("core", EnergyAxis(0, 1, 8)),)), 1, 0.0, 0.0)
+    session.owe_outdated()
+    assert not session.behind
+    session.pipeline = SimpleNamespace(take_outdated=lambda: np.array([3, 4]), stale=True)
+    assert session.behind
+    session.owe_outdated()
+    assert taken(session.owed, 5) is None  # nothing holds their counts
+    session.recorder = SimpleNamespace()
+    session.owe_outdated()
+    assert taken(session.owed, 5) == ([3, 4], False)
