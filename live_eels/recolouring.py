@@ -16,7 +16,10 @@ AT_MOST = 0.01
 """So much of the pixels that have a colour change it from one map to the next."""
 
 FIRST = 0.2
-"""None waits until so much of the scan has a colour: nearly everything is news before."""
+"""None waits until so much of the scan has come: nearly everything is news before."""
+
+NOT_YET = UNKNOWN - 1
+"""What a pixel shows that has not come."""
 
 
 class Recolouring:
@@ -37,11 +40,11 @@ class Recolouring:
 
     def __init__(self, pixels: int) -> None:
         self.waiting = 0
-        self._shown = np.full(pixels, UNKNOWN, np.int16)
+        self._shown = np.full(pixels, NOT_YET, np.int16)
         self._since = np.zeros(pixels, np.int32)
-        self._wanted = np.full(pixels, UNKNOWN, np.int16)
+        self._wanted = np.full(pixels, NOT_YET, np.int16)
         self._gain = np.zeros(pixels, np.float32)
-        self._coloured = 0  # on the newest map
+        self._come = self._coloured = 0  # on the newest map
 
     def before(self, pixels: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
         """Cluster that these pixels were put in, and of which generation: ``(pixel,)`` each."""
@@ -67,7 +70,7 @@ class Recolouring:
         """
         shown = self._shown[pixels]
         coloured = shown >= 0
-        if self._coloured < FIRST * len(self._shown) or not coloured.any():
+        if self._come < FIRST * len(self._shown) or not coloured.any():
             shown = wanted
         else:
             shown = np.where(coloured, shown, wanted)
@@ -92,11 +95,12 @@ class Recolouring:
             surest = np.argsort(-self._gain[pixels], kind="stable")
             pixels = np.sort(pixels[surest[:room]])
         self._shown[pixels] = self._wanted[pixels]
+        self._come = int(np.count_nonzero(self._shown > NOT_YET))
         self._coloured = int(np.count_nonzero(self._shown >= 0))
         return pixels, self._shown[pixels]
 
     def forget(self) -> None:
         """What was shown no longer counts: pixels take what is next put, all at once."""
-        self._shown.fill(UNKNOWN)
-        self._wanted.fill(UNKNOWN)
-        self.waiting = self._coloured = 0
+        self._shown.fill(NOT_YET)
+        self._wanted.fill(NOT_YET)
+        self.waiting = self._come = self._coloured = 0

@@ -89,6 +89,17 @@ def test_nothing_waits_in_the_first_fifth_of_a_scan():
     assert (put(colours, ALL[:199], 2) == 1).all()
 
 
+@pytest.mark.parametrize("nothing", [-1, -2])
+def test_what_has_no_colour_has_come_too(nothing):
+    """Else maps with many outliers, or with much vacuum, would jump long after the first fifth."""
+    colours = Recolouring(PIXELS)
+    put(colours, ALL[:150], 0)
+    put(colours, ALL[150:300], nothing)
+    colours.next_map()
+    assert (put(colours, ALL[:150], 1) == 0).all()
+    assert len(colours.next_map()[0]) == 1
+
+
 def test_nothing_waits_where_nobody_asks_for_maps():
     colours = Recolouring(PIXELS)
     for cluster in (0, 1):
