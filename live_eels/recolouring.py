@@ -15,8 +15,9 @@ from live_eels.kernels.kmeans import UNKNOWN
 AT_MOST = 0.01
 """So much of the pixels that have a colour change it from one map to the next."""
 
-FIRST = 0.2
-"""None waits until so much of the scan has come: nearly everything is news before."""
+FIRST, FEW = 0.2, 400
+"""None waits until the beam was over so much of the scan and so many pixels came, or as many as
+that share: nearly everything is news before. (Of a sparse scan most pixels never come.)"""
 
 NOT_YET = UNKNOWN - 1
 """What a pixel shows that has not come."""
@@ -44,6 +45,7 @@ class Recolouring:
         self._since = np.zeros(pixels, np.int32)
         self._wanted = np.full(pixels, NOT_YET, np.int16)
         self._gain = np.zeros(pixels, np.float32)
+        self._reach = 0
         self._come = self._coloured = 0  # on the newest map
 
     def before(self, pixels: NDArray[np.int64]) -> tuple[NDArray[np.int16], NDArray[np.int32]]:
@@ -70,14 +72,20 @@ class Recolouring:
         """
         shown = self._shown[pixels]
         coloured = shown >= 0
-        if self._come < FIRST * len(self._shown) or not coloured.any():
+        if self._all_is_news or not coloured.any():
             shown = wanted
         else:
             shown = np.where(coloured, shown, wanted)
             moved = wanted != self._wanted[pixels]
             self._gain[pixels[moved]] = gain[moved]
         self._shown[pixels], self._wanted[pixels], self._since[pixels] = shown, wanted, generation
+        self._reach = max(self._reach, int(pixels.max(initial=-1)) + 1)
         return shown
+
+    @property
+    def _all_is_news(self) -> bool:
+        first = FIRST * len(self._shown)
+        return self._reach < first or self._come < min(first, FEW)
 
     def next_map(self, at_most: float = AT_MOST) -> tuple[NDArray[np.int64], NDArray[np.int16]]:
         """Pixels that change with the map that is made now, and the clusters they go to.

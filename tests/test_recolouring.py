@@ -89,6 +89,24 @@ def test_nothing_waits_in_the_first_fifth_of_a_scan():
     assert (put(colours, ALL[:199], 2) == 1).all()
 
 
+@pytest.mark.parametrize(("last", "waits"), [(1999, True), (1998, False)])
+def test_a_fifth_of_a_sparse_scan_is_one_of_its_area(last, waits):
+    colours = Recolouring(10_000)
+    put(colours, np.append(np.arange(0, 1200, 3), last), 0)
+    colours.next_map()
+    assert (put(colours, ALL[:1], 1) == 0).all() == waits
+
+
+def test_of_few_pixels_anywhere_none_waits():
+    colours = Recolouring(10_000)
+    put(colours, np.arange(0, 9975, 25), 0)
+    colours.next_map()
+    assert (put(colours, ALL[:1], 1) == 1).all()
+    put(colours, np.array([9999]), 0)
+    colours.next_map()
+    assert (put(colours, ALL[:1], 0) == 1).all()
+
+
 @pytest.mark.parametrize("nothing", [-1, -2])
 def test_what_has_no_colour_has_come_too(nothing):
     """Else maps with many outliers, or with much vacuum, would jump long after the first fifth."""
