@@ -42,6 +42,7 @@ LIMITS = (
 LIMITS_OF_SCANS = (
     "while a scan runs, each pixel is judged beside the mean of what was learnt before it came; "
     "all are judged anew beside the whole scan's when it is over",
+    "for valences along a scan, not for labels: measured pure Mn4+, shown alone, is taken for Mn3+",
 )
 
 
