@@ -30,7 +30,7 @@ from live_eels.kernels.lloyd import Clusters, moments
 from live_eels.kernels.phases import matched
 from live_eels.membership import Label, Members, held, members
 from live_eels.reservoir import Block, Reservoir, joined
-from live_eels.starts import FreshStarts, as_many_as_asked_for
+from live_eels.starts import FreshStarts, as_many_as_there_are
 
 FIRST_BLOCK_PIXELS, BLOCK_PIXELS = 16, 1024
 """Pixels are learned in blocks; small ones at first, when each may be news."""
@@ -364,7 +364,7 @@ class OnlineKMeans:
         if k is not None:
             label = self._starts.settled(values, variance, now, k, self._reservoir.offered)
         else:
-            label = as_many_as_asked_for(values, variance, now, self.settings)
+            label = as_many_as_there_are(values, variance, now, self.settings)
             if self.clusters:
                 label = matched(label, self._members(values, variance).label)
         before = self._used()

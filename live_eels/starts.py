@@ -84,7 +84,7 @@ class FreshStarts:
         return moments(values, variance, best.label, k)
 
 
-def as_many_as_asked_for(
+def as_many_as_there_are(
     values: Values, variance: Values, now: Clusters | None, known: ClusterSettings
 ) -> Label:
     """Cluster of each pixel, with as many clusters as the pixels ask for."""
