@@ -13,7 +13,8 @@ totals are running sums, so the weighted cross-product matrix of all spectra so 
     G = sum over pixels of  x xᵀ / (x's total),
 
 can be accumulated *before* the channel totals are known and weighted when it is used. G is
-exact: its leading eigenvectors are what a batch decomposition of the same pixels gives. It
+exact: its leading eigenvectors are what a batch decomposition of the same pixels gives. (Of
+later pixels, beside the basis, it sums a share: see `cross_product`.) It
 is a plain sum, so two learners merge by adding. Accumulating it is one BLAS call per some blocks
 of pixels; eigenvectors are refreshed now and then, from the last ones.
 
@@ -126,8 +127,7 @@ class StreamingPCA:
         self._gram = CrossProduct(channels)
         self._channel_total = np.zeros(channels)
         self._total = 0.0
-        self._spectra = 0.0
-        self._squared_weight = 0.0
+        self._spectra = 0
         self._scratch = np.empty((0, channels), np.float32)
         self._next_update = self._soonest = 0
         self._light = np.zeros(channels, np.float32)  # of channels, in the present basis
@@ -183,7 +183,7 @@ class StreamingPCA:
         filled, self._filled = self._filled, 0
         if filled:
             self._add(self._rows[:filled])
-        self._refresh(rounds=20)
+        self._refresh(rounds=20, images=3)
 
     def merge(self, other: StreamingPCA) -> None:
         """Take over what another learner has seen, as if its pixels had come here too."""
@@ -193,11 +193,10 @@ class StreamingPCA:
         self._channel_total += other._channel_total
         self._total += other._total
         self._spectra += other._spectra
-        self._squared_weight += other._squared_weight
         self._absorbed += other._absorbed
         self.seen += other._absorbed
         self.learn(other._rows[: other._filled])
-        self._refresh(rounds=20)
+        self._refresh(rounds=20, images=3)
 
     def _block_pixels(self) -> int:
         return block_pixels(self._absorbed, self.settings)
@@ -206,41 +205,36 @@ class StreamingPCA:
         """Take one full block in, and refresh the basis when it is time."""
         news = self._add(rows) > NEWS and self._absorbed >= self._soonest
         if news or self._absorbed >= self._next_update:
-            self._refresh(rounds=1)
+            self._refresh(rounds=1, images=1)
 
     def _add(self, rows: NDArray[np.float32]) -> float:
         """Add counts ``(pixel, channel)`` to the sums; tell how much is new (``NEWS``)."""
         self._absorbed += len(rows)
-        share = 1.0
-        if self._absorbed > self.settings.full_pixels:
-            share = self.settings.later_share
-            keep = max(1, round(share * len(rows)))
-            share = keep / len(rows)
-            chosen = np.sort(self._rng.choice(len(rows), keep, replace=False))
-            rows = rows[chosen]
         totals = np.empty(len(rows))
         row_totals(rows, totals)
         good = np.isfinite(totals) & (totals > 0)
-        totals[~good] = 0.0
-        weight = good / share
-        self._total += float(weight @ totals)
-        self._spectra += float(weight.sum())
-        self._squared_weight += float(weight @ weight)
-        if self._spectra == 0:
+        if not good.all():
+            rows, totals = rows[good], totals[good]
+        if not len(rows):
             return 0.0
+        self._total += float(totals.sum())
+        self._spectra += len(rows)
+        scale = np.ones(len(rows), np.float32)
         if self.settings.weighting == "poisson":
             floor = FAINT * self._total / self._spectra
-            scale = np.sqrt(weight / np.maximum(totals, floor))
-        else:
-            scale = np.sqrt(weight)
+            scale = (1.0 / np.sqrt(np.maximum(totals, floor))).astype(np.float32)
         if len(self._scratch) < len(rows):
             self._scratch = np.empty((len(rows), self.channels), np.float32)
         scaled = self._scratch[: len(rows)]
-        scale_rows(
-            rows, scale.astype(np.float32), weight.astype(np.float32), self._channel_total, scaled
-        )
+        scale_rows(rows, scale, self._channel_total, scaled)
         with _BLAS.limit(limits=1, user_api="blas"):
-            self._gram.add(scaled)
+            if self._absorbed <= self.settings.full_pixels:
+                self._gram.add(scaled)
+            else:
+                keep = max(1, round(sample_share(self._absorbed, self.settings) * len(rows)))
+                kept = np.sort(self._rng.choice(len(rows), keep, replace=False))
+                self._gram.add_thinned(scaled, kept)
+                scaled = scaled[kept]
             return in_common(scaled, self._light, self._directions, self._projection)
 
     def turn_to(self, other: StreamingPCA) -> NDArray[np.float32]:
@@ -278,7 +272,7 @@ class StreamingPCA:
         share = self._channel_total / self._total
         return np.sqrt(np.maximum(share, FAINT / self.channels))
 
-    def _refresh(self, rounds: int) -> None:
+    def _refresh(self, rounds: int, images: int) -> None:
         """Find the leading eigenvectors anew, starting from the last ones."""
         growth = min(int(self._absorbed * self.settings.growth), self.settings.update_pixels)
         self._next_update, self._soonest = self._absorbed + growth, self._absorbed + growth // 8
@@ -288,35 +282,35 @@ class StreamingPCA:
         sure = min(self.components + 1, self._width)
         with _BLAS.limit(limits=1, user_api="blas"):
             values, vectors = leading(
-                self._gram, 1.0 / scale, self._directions, rounds, sure, seed=self._seed
+                self._gram, 1.0 / scale, self._directions, rounds, sure, images, self._seed
             )
         trace = float(self._gram.diagonal() @ scale**-2)
         self.scree = np.maximum(values, 0.0) / self._spectra
-        angles = self._judge(trace / self._spectra)
+        floor = noise_floor(
+            self.scree[: self.channels], trace / self._spectra, self.channels, self._gram.weights
+        )
+        self.noise_edge = floor.edge
+        self.components = max(floor.components, 1)
+        if self.settings.components is not None:
+            self.components = min(self.settings.components, self._width, self.channels)
         vectors, order = aligned(vectors, self._directions, self.components)
-        self.angles_deg = angles[order]
         self._directions = vectors.astype(np.float32)
         self.factors = np.ascontiguousarray((vectors * scale[:, None]).T, np.float32)
         self._light = (1.0 / scale).astype(np.float32)
         self._projection = np.ascontiguousarray((vectors / scale[:, None]).T, np.float32)
+        k = self.components
+        self._gram.turn(self._projection[:k].T, self.factors[:k].T)
+        squared = np.full(self._width, self._gram.squared_weight)
+        squared[:k] = self._gram.along
+        told = self._spectra**2 / squared
+        self.angles_deg = angles_deg(self.scree[order], floor.level, self.channels, told)
         self.basis_version += 1
-
-    def _judge(self, trace: float) -> NDArray[np.float64]:
-        """Count the significant components; gives the expected angle of each."""
-        width = min(self._width, self.channels)
-        pixels = max(self._spectra**2 / self._squared_weight, 1.0)
-        floor = noise_floor(self.scree[:width], trace, self.channels, pixels)
-        self.noise_edge = floor.edge
-        self.components = max(floor.components, 1)
-        if self.settings.components is not None:
-            self.components = min(self.settings.components, width)
-        return angles_deg(self.scree, floor.level, self.channels, pixels)
 
     def set_components(self, components: int | None) -> None:
         """Hold so many components significant from now on, or let the noise floor choose."""
         self.settings = msgspec.structs.replace(self.settings, components=components)
         if self.basis_version:
-            self._refresh(rounds=1)
+            self._refresh(rounds=1, images=1)
 
     def take_rotation(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
         """How loadings of the basis last asked about look in the present one.
@@ -396,3 +390,12 @@ class StreamingPCA:
 def block_pixels(learnt: int, settings: DecomposeSettings) -> int:
     """Pixels of the block that comes after so many were learnt."""
     return min(max(learnt // 64, FIRST_BLOCK_PIXELS), settings.block_pixels)
+
+
+def sample_share(learnt: int, settings: DecomposeSettings) -> float:
+    """Share of later pixels that the matrix takes, after so many were learnt.
+
+    It falls no faster than the sample may without telling less than before: with weight ``w``,
+    ``n² / Σw²`` stays as it is while ``w`` is twice ``n / full_pixels``.
+    """
+    return max(settings.later_share, settings.full_pixels / (2 * learnt))

@@ -25,7 +25,8 @@ class DecomposeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     full_pixels
         All pixels are learned up to here ...
     later_share
-        ... and this share of the later ones, chosen at random, with the weight of all.
+        ... and later ones along the basis all, beside it a share, chosen at random, with the
+        weight of all: at first a half, then fewer, in the end this share.
     growth
         The basis is refreshed each time the pixels have grown by this factor less one ...
     update_pixels
@@ -37,6 +38,6 @@ class DecomposeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     weighting: Literal["poisson", "none"] = "poisson"
     block_pixels: Annotated[int, Meta(ge=16, le=4096)] = 1024
     full_pixels: Annotated[int, Meta(ge=0)] = 16384
-    later_share: Annotated[float, Meta(gt=0, le=1)] = 0.25
+    later_share: Annotated[float, Meta(gt=0, le=1)] = 0.125
     growth: Annotated[float, Meta(gt=0, le=4)] = 0.25
     update_pixels: Annotated[int, Meta(ge=256)] = 32768

@@ -4,15 +4,18 @@ Lives here: random-matrix theory of the scree. Knows no spectra. With ``p`` chan
 spectra, noise of unit variance alone fills a band of variances up to ``(1 + sqrt(p / n))**2``
 (Marchenko & Pastur 1967), whose edge flutters as Tracy & Widom (1996) say. A true component
 above that is found, but turned away from where it is by an angle that only its variance and
-``p / n`` set (Paul, Statistica Sinica 17 (2007) 1617).
+``p / n`` set (Paul, Statistica Sinica 17 (2007) 1617). Spectra of unlike weight widen the band
+(Silverstein & Choi, J. Multivariate Anal. 54 (1995) 295).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 
 
 class Floor(NamedTuple):
@@ -33,7 +36,30 @@ class Floor(NamedTuple):
     level: float
 
 
-def noise_floor(scree: NDArray[np.float64], trace: float, p: int, n: float) -> Floor:
+def band_edge(p: int, weights: Mapping[float, float]) -> float:
+    """Largest variance of noise whose true variance is one in every direction.
+
+    Parameters
+    ----------
+    p
+        Channels.
+    weights
+        Number of spectra by the weight that each has in the sum of all.
+    """
+    n = sum(number * weight for weight, number in weights.items())
+    ratio, heaviest = p / n, max(weights)
+
+    def variance(share: float) -> float:
+        t = share / (ratio * heaviest)
+        told = sum(number * w / (1 - ratio * w * t) for w, number in weights.items())
+        return 1 / t + told / n
+
+    return float(minimize_scalar(variance, bounds=(0.0, 1.0), method="bounded").fun)
+
+
+def noise_floor(
+    scree: NDArray[np.float64], trace: float, p: int, weights: Mapping[float, float]
+) -> Floor:
     """Count the components above the noise.
 
     The mean level of the noise comes from what the leading components leave. Resampling
@@ -46,10 +72,11 @@ def noise_floor(scree: NDArray[np.float64], trace: float, p: int, n: float) -> F
         Variances of the leading components.
     trace
         Sum of all variances, the others included.
-    p, n
-        Channels; spectra, or as many as would be as uncertain where they differ in weight.
+    p, weights
+        As for `band_edge`.
     """
-    band = (1 + np.sqrt(p / n)) ** 2
+    band = band_edge(p, weights)
+    n = sum(k * w for w, k in weights.items()) ** 2 / sum(k * w**2 for w, k in weights.items())
     flutter = (np.sqrt(n) + np.sqrt(p)) * (n**-0.5 + p**-0.5) ** (1 / 3) / n
     first = len(scree) // 2
     lifted = float(2 * scree[first] - scree[-1])
@@ -63,7 +90,9 @@ def noise_floor(scree: NDArray[np.float64], trace: float, p: int, n: float) -> F
     return Floor(found, edge, max(level, edge / (band + 4 * flutter)))
 
 
-def angles_deg(scree: NDArray[np.float64], level: float, p: int, n: float) -> NDArray[np.float64]:
+def angles_deg(
+    scree: NDArray[np.float64], level: float, p: int, n: float | NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Angle to be expected between each component and the true one, degrees.
 
     Parameters
@@ -72,7 +101,8 @@ def angles_deg(scree: NDArray[np.float64], level: float, p: int, n: float) -> ND
     level
         Mean variance of the noise in one direction.
     p, n
-        As for `noise_floor`.
+        Channels; spectra, or as many as would be as uncertain where they differ in weight,
+        perhaps of each component ``(component,)``.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The two BLAS routines of the decomposition, called without holding the interpreter's lock.
+"""The three BLAS routines of the decomposition, called without holding the interpreter's lock.
 
 scipy's own wrappers (``scipy.linalg.blas``) hold it: for some ms at a time no spectrum would be
 received, recorded or analysed. ctypes calls the same routine and lets the others run.
@@ -21,7 +21,7 @@ def _routine(name: str, arguments: int) -> ctypes._FuncPointer:
     return kind(get_cython_function_address("scipy.linalg.cython_blas", name))
 
 
-_ssyrk, _ssymm = _routine("ssyrk", 10), _routine("ssymm", 12)
+_ssyrk, _ssymm, _ssyr2k = _routine("ssyrk", 10), _routine("ssymm", 12), _routine("ssyr2k", 12)
 
 
 def _int(value: int) -> ctypes._CArgObject:
@@ -49,6 +49,29 @@ def add_products(rows: Matrix, gram: Matrix) -> None:
         raise TypeError("add_products works on float32")
     n, k = _int(channels), _int(pixels)
     _ssyrk(b"L", b"N", n, k, _float(1.0), rows.ctypes.data, n, _float(1.0), gram.ctypes.data, n)
+
+
+def add_twofold(left: Matrix, right: Matrix, gram: Matrix) -> None:
+    """Add ``left @ right.T + right @ left.T`` to the lower triangle of ``gram``.
+
+    Parameters
+    ----------
+    left, right : float32 ``(channel, column)``
+    gram : float32 ``(channel, channel)``, Fortran order; changed in place
+    """
+    channels, width = left.shape
+    if not gram.flags.f_contiguous or gram.shape != (channels, channels):
+        raise ValueError("add_twofold needs a square matrix in Fortran order")
+    if right.shape != left.shape:
+        raise ValueError("add_twofold needs columns alike")
+    if not left.dtype == right.dtype == gram.dtype == np.float32:
+        raise TypeError("add_twofold works on float32")
+    a, b = np.asfortranarray(left), np.asfortranarray(right)
+    n, k = _int(channels), _int(width)
+    _ssyr2k(
+        b"L", b"N", n, k, _float(1.0), a.ctypes.data, n, b.ctypes.data, n,
+        _float(1.0), gram.ctypes.data, n,
+    )  # fmt: skip
 
 
 def times(gram: Matrix, columns: Matrix) -> Matrix:

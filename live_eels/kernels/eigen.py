@@ -39,8 +39,8 @@ def leading(
     start: NDArray[np.float32],
     rounds: int,
     sure: int,
-    images: int = 3,
-    seed: int = 0,
+    images: int,
+    seed: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Leading eigenpairs of ``diag(weight) gram diag(weight)``.
 

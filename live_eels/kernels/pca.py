@@ -33,31 +33,24 @@ def row_totals(x: NDArray[np.float32], out: NDArray[np.float64]) -> None:
 def scale_rows(
     x: NDArray[np.float32],
     scale: NDArray[np.float32],
-    weight: NDArray[np.float32],
     column_total: NDArray[np.float64],
     out: NDArray[np.float32],
 ) -> None:
-    """Multiply row ``i`` by ``scale[i]`` into ``out``; add ``weight[i]`` times it to totals.
-
-    A row with ``weight`` 0 is skipped whatever it holds, and ``out`` is zero there.
+    """Multiply row ``i`` by ``scale[i]`` into ``out``; add it as it is to the totals.
 
     Parameters
     ----------
     x : float32 ``(pixel, channel)``, counts
-    scale, weight : float32 ``(pixel,)``
+    scale : float32 ``(pixel,)``
     column_total : float64 ``(channel,)``, counts; added to
     out : float32 ``(pixel, channel)``
     """
     for i in range(x.shape[0]):
-        if weight[i] == 0.0:
-            out[i, :] = 0.0
-            continue
         s = scale[i]
-        w = weight[i]
         for j in range(x.shape[1]):
             value = x[i, j]
             out[i, j] = s * value
-            column_total[j] += w * value
+            column_total[j] += value
 
 
 @jit

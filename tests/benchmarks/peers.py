@@ -228,9 +228,10 @@ def nion() -> list[Row]:
 def incremental() -> list[Row]:
     """scikit-learn's IncrementalPCA and ours, to the exact basis of the scan."""
     return [
-        Row(f"streaming PCA, {what}", "IncrementalPCA", ours, theirs, 10,
-            f"{ours_deg:.2f} against {theirs_deg:.2f} degrees")
-        for what, ours, theirs, ours_deg, theirs_deg in beside_incremental()
+        Row(f"streaming PCA, {row.learnt}", f"IncrementalPCA, blocks of {row.their_block}",
+            row.rate, row.their_rate, 10,
+            f"{row.angle_deg:.2f} against {row.their_angle_deg:.2f} degrees")
+        for row in beside_incremental()
     ]  # fmt: skip
 
 

@@ -23,8 +23,8 @@ class Matrix:
         return self._gram.astype(np.float64)
 
 
-def leading(gram, *arguments, **named):
-    return leading_of(Matrix(gram), *arguments, **named)
+def leading(gram, weight, start, rounds, sure, images=3):
+    return leading_of(Matrix(gram), weight, start, rounds, sure, images, seed=0)
 
 
 def cross_products(channels, pixels=3000, signals=3, seed=0):

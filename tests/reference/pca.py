@@ -14,13 +14,10 @@ def row_totals(x: NDArray[np.float32]) -> NDArray[np.float64]:
 def scale_rows(
     x: NDArray[np.float32],
     scale: NDArray[np.float32],
-    weight: NDArray[np.float32],
     column_total: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    used = weight != 0
-    out = np.zeros(x.shape)
-    out[used] = x[used].astype(np.float64) * scale[used, None]
-    return out, column_total + weight[used].astype(np.float64) @ x[used].astype(np.float64)
+    wide = x.astype(np.float64)
+    return wide * scale[:, None], column_total + wide.sum(axis=0)
 
 
 def project(x: NDArray[np.float32], projection: NDArray[np.float32]) -> NDArray[np.float64]:
