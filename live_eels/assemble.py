@@ -39,7 +39,7 @@ class AssembleSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
         (and at most 65 536 messages).
     """
 
-    chunk_pixels: Annotated[int, Meta(ge=1, le=65_536)] = 1024
+    chunk_pixels: Annotated[int, Meta(ge=1, le=65_536)] = 2048
     pair_pixels: Annotated[int, Meta(ge=1, le=65_536)] = 4096
     orphan_mib: Annotated[float, Meta(ge=0, le=16_384)] = 64.0
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from live_eels import wire
 from live_eels.spectra import Instrument, NavigationAxis, Scan, Spectra
 
-WINDOW = 4096
+WINDOW = 8192
 """Spectra under way at most: less than what the engine would shed."""
 
 MOST_PER_S = 45_000
