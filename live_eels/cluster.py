@@ -2,7 +2,7 @@
 
 Lives here: the learner that gives each pixel a cluster number. Knows loadings and the
 factors behind them; no spectra, no maps, no files. A *cluster* is a number that k-means
-found; what a trained model says is a *label* and lives elsewhere.
+found; what a model says is a *label* and lives elsewhere.
 
 How it works
 ------------
@@ -238,6 +238,17 @@ class OnlineKMeans:
         self.settings = msgspec.structs.replace(self.settings, clusters=clusters)
         self._refit()
 
+    def renumber(self, numbers: Label) -> None:
+        """Call clusters by other numbers: int16 ``(cluster number,)``, all different."""
+        used = self._used()
+        numbers = numbers[: len(used)][used]
+        for name in ("centres", "spread", "_mass", "_born"):
+            old, none = vars(self)[name][used], np.nan if name == "centres" else 0
+            new = np.full((numbers.max(initial=-1) + 1, *old.shape[1:]), none, old.dtype)
+            new[numbers] = old
+            setattr(self, name, new)
+        self.centres_version += 1
+
     def frozen(self) -> OnlineKMeans:
         """Give one that predicts as this one does now, whatever this one learns later.
 
@@ -386,5 +397,4 @@ class OnlineKMeans:
         self._born[new] = self.generation
 
     def _now(self, features: int) -> Clusters | None:
-        fits = self.clusters > 0 and self.centres.shape[1] == features
-        return self._clusters if fits else None
+        return self._clusters if self.clusters and self.centres.shape[1] == features else None

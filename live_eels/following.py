@@ -4,7 +4,8 @@ Lives here: the rule that no pixel on a map is stale. Pixels are placed in the n
 they come; when the basis or the centres move, earlier ones follow from their loadings, some
 at a time, so that none of it ever takes long. A pixel on the maps changes its cluster only when
 it is clearly in another (`OnlineKMeans.moved`), and when many do at once, with one of the next
-maps (`Recolouring`); not so what is computed when the scan is settled.
+maps (`Recolouring`). When the scan is settled nothing holds a pixel where it was, but maps show
+that pixel by pixel too.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from numpy.typing import NDArray
 
 from live_eels.learning import Learnt
 from live_eels.loadings import PixelLoadings
-from live_eels.recolouring import Recolouring
+from live_eels.recolouring import NOT_YET, Recolouring
 
 FOLLOW_PIXELS = 4096
 """So many pixels follow at a time: a few ms, between two chunks."""
 
 CAPTURED = 0.9
 """A component is new when less of it than this lies in the basis before."""
+
+MATCH_PIXELS = 4096
+"""Clusters that were learnt anew get the numbers that so many pixels had, at most."""
 
 MEAN_OF_PIXELS = 20_000
 """The mean spectrum of a cluster is taken from so many pixels of the scan, at most."""
@@ -76,7 +80,13 @@ class EveryPixel:
     ) -> NDArray[np.int16]:
         """Cluster of pixels; what is on the maps stays unless it is clearly another."""
         kmeans = self.learnt.kmeans
-        wanted, gain = kmeans.moved(loadings, *self.colours.before(pixels))
+        before, since = self.colours.before(pixels)
+        wanted, gain = kmeans.moved(loadings, before, since)
+        shown = self.colours.shown(pixels)
+        anew = np.flatnonzero((before == NOT_YET) & (shown >= 0) & (wanted != shown))
+        if len(anew):  # how surely they leave what they show; nothing holds them there
+            now = np.full(len(anew), kmeans.generation, np.int32)
+            gain[anew] = kmeans.moved(loadings[anew], shown[anew], now)[1]
         return self.colours.put(pixels, wanted, gain, kmeans.generation)
 
     @property
@@ -106,10 +116,17 @@ class EveryPixel:
         unlike = self._following != self.learnt.version
         return self.learnt.components > 0 and (unlike or self._followed < self._loadings.reach)
 
-    def followed_all(self) -> None:
-        """Hold every pixel for up to date: all are about to be computed from their counts."""
+    def put_anew(self) -> None:
+        """Hold every pixel for up to date: all are about to be computed from their counts.
+
+        Their clusters are then those that are likeliest; the maps go there pixel by pixel.
+        """
         self._following, self._followed = self.learnt.version, self._pixels
-        self.forget_colours()
+        self.colours.put_anew()
+
+    def show_as(self, before: EveryPixel) -> None:
+        """Go on with what the maps show, from one who learnt the same scan before."""
+        self.colours, self._numbers = before.colours, before.numbers
 
     def follow(
         self,
@@ -153,3 +170,32 @@ class EveryPixel:
         slopes = kmeans.settings.normalise == "derivative"
         shapes = self.cluster_loadings() if slopes else kmeans.centres
         return np.where((cluster >= 0)[:, None], shapes[np.maximum(cluster, 0)], np.float32(np.nan))
+
+
+class NumbersBefore:
+    """Clusters that some pixels were in, for those learnt anew to be called by the same numbers.
+
+    Parameters
+    ----------
+    known
+        What was known before.
+    seed
+        Chooses the pixels.
+    """
+
+    def __init__(self, known: EveryPixel, seed: int) -> None:
+        self._number = known.colours.exact.copy()
+        others = np.random.default_rng(seed).permutation(len(self._number))[MATCH_PIXELS:]
+        self._number[others] = NOT_YET
+        self._spectra: list[NDArray[np.float32]] = []
+        self._numbers: list[NDArray[np.int16]] = []
+
+    def note(self, pixels: NDArray[np.int64], spectra: NDArray[np.float32]) -> None:
+        """Keep the spectra ``(pixel, channel)`` of those that were in a cluster."""
+        use = self._number[pixels] >= 0
+        self._spectra.append(spectra[use])
+        self._numbers.append(self._number[pixels[use]])
+
+    def noted(self) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
+        """Spectra ``(pixel, channel)`` and numbers ``(pixel,)``."""
+        return np.concatenate(self._spectra), np.concatenate(self._numbers)

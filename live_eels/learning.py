@@ -23,6 +23,7 @@ from live_eels.cluster import OnlineKMeans
 from live_eels.cluster_settings import ClusterSettings
 from live_eels.decompose import StreamingPCA, block_pixels
 from live_eels.decompose_settings import DecomposeSettings
+from live_eels.kernels.phases import numbers_before
 
 
 class Worker(Protocol):
@@ -140,6 +141,20 @@ class Learners:
         self._decompose = msgspec.structs.replace(self._decompose, components=components)
         self._pca.set_components(components)
         self._follow()
+        self.newest = self._learnt()
+
+    def keep_numbers(self, spectra: NDArray[np.float32], before: NDArray[np.int16]) -> None:
+        """Call clusters by the numbers that most of their pixels had.
+
+        Parameters
+        ----------
+        spectra : float32 ``(pixel, channel)``
+        before : int16 ``(pixel,)``
+            Numbers that they had; negative for none.
+        """
+        found = self._kmeans.predict(self._pca.transform(spectra))
+        numbers = numbers_before(found, before, len(self._kmeans.centres))
+        self._kmeans.renumber(numbers)
         self.newest = self._learnt()
 
     def wait(self) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 
 import msgspec
@@ -27,7 +28,7 @@ from live_eels.cluster import OnlineKMeans
 from live_eels.cluster_settings import ClusterSettings
 from live_eels.decompose import StreamingPCA
 from live_eels.decompose_settings import DecomposeSettings
-from live_eels.following import EveryPixel
+from live_eels.following import EveryPixel, NumbersBefore
 from live_eels.kernels.align import variance_kept
 from live_eels.kernels.pca import row_totals
 from live_eels.labelling import Labeller, Values
@@ -36,15 +37,8 @@ from live_eels.preprocess import Preprocessor
 from live_eels.preprocess_settings import PreprocessSettings
 from live_eels.ready import Ahead, Ready, quality, seen_spectra, with_core
 from live_eels.recolouring import AT_MOST
-from live_eels.shown import curves, map_specs
-from live_eels.spectra import (
-    Chunk,
-    ChunkResult,
-    Curve,
-    EnergyAxis,
-    MapSpec,
-    Scan,
-)
+from live_eels.shown import cluster_map, curves, map_specs
+from live_eels.spectra import Chunk, ChunkResult, Curve, EnergyAxis, MapSpec, Scan
 from live_eels.spike_list import SpikeList, spike_map
 
 SETTLE_PIXELS = 1024
@@ -271,7 +265,7 @@ class Pipeline:
             "shift": prepared.shift_ev,
             "flags": prepared.flags.astype(np.float32),
             "spikes": spike_map(prepared),
-            "cluster": _cluster_map(cluster),
+            "cluster": cluster_map(cluster),
             "PCA residual": rebuilt.residual / kept,
         }
         if self.labeller is not None:
@@ -328,7 +322,7 @@ class Pipeline:
                     return
                 pixels, loadings, cluster = part
                 maps: Values = {f"loading {i + 1}": loadings[:, i] for i in range(self.components)}
-                maps["cluster"] = _cluster_map(cluster)
+                maps["cluster"] = cluster_map(cluster)
             yield ChunkResult(pixels, maps)
 
     @property
@@ -342,7 +336,12 @@ class Pipeline:
         Whoever shows maps asks before each; while some are ``waiting``, another map is due.
         """
         pixels, cluster = self.known.colours.next_map(at_most)
-        return ChunkResult(pixels, {"cluster": _cluster_map(cluster)})
+        return ChunkResult(pixels, {"cluster": cluster_map(cluster)})
+
+    def as_shown(self, result: ChunkResult) -> ChunkResult:
+        """The same with the clusters that these pixels show until the next map."""
+        shown = cluster_map(self.known.colours.shown(result.pixels))
+        return replace(result, maps={**result.maps, "cluster": shown})
 
     # What happens at the end
 
@@ -353,7 +352,7 @@ class Pipeline:
 
         If the pixels did not come in raster order, once each, or the preprocessing has since
         learned better, the learners start anew and see them so: the result depends on the
-        recording, not on how it arrived.
+        recording, not on how it arrived, but for the numbers of clusters: those on the maps stay.
 
         Parameters
         ----------
@@ -365,28 +364,37 @@ class Pipeline:
         self.learners.wait()
         learnt_better = self.preprocessor.freeze()
         if afresh or learnt_better or self._out_of_order:
-            self._begin_learning()
-            self.preprocessor.begin_again()
-            for ready in self._ahead(self.prepare, chunks(SETTLE_PIXELS)):
-                self.learn(ready)
-            self.preprocessor.freeze()
-        self.learners.finish()
+            self._begin_again(chunks)
+        else:
+            self.learners.finish()
         self._adopt()
-        self.known.followed_all()
+        self.known.put_anew()
         self.spikes = SpikeList()
         as_learnt = partial(self.prepare, learn=False)
         for ready in self._ahead(as_learnt, chunks(SETTLE_PIXELS)):
             if ready is not None:
                 self.spikes.note(ready.prepared)
-            yield self.take(ready, learn=False)
+            result = self.take(ready, learn=False)
+            exact = cluster_map(self.known.colours.before(result.pixels)[0])
+            yield replace(result, maps={**result.maps, "cluster": exact})
+
+    def _begin_again(self, chunks: Callable[[int], Iterable[Chunk]]) -> None:
+        """Learn from the recording alone; clusters keep the numbers that are on the maps."""
+        before = self.known
+        self._begin_learning()
+        self.known.show_as(before)
+        self.preprocessor.begin_again()
+        numbers = NumbersBefore(before, self._seed)
+        for ready in self._ahead(self.prepare, chunks(SETTLE_PIXELS)):
+            self.learn(ready)
+            if ready is not None:
+                numbers.note(ready.prepared.pixels, ready.spectra)
+        self.preprocessor.freeze()
+        self.learners.finish()
+        self.learners.keep_numbers(*numbers.noted())
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
         start = self._clock()
         yield
         self.stage_seconds[stage] += self._clock() - start
-
-
-def _cluster_map(cluster: NDArray[np.int16]) -> NDArray[np.float32]:
-    """Cluster numbers as map values: -1 for outliers, nan where nothing can be said."""
-    return np.where(cluster < -1, np.nan, cluster).astype(np.float32)

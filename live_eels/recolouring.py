@@ -1,8 +1,8 @@
 """The cluster that each pixel shows, and how many change it from one map to the next.
 
 Lives here: the rule that maps do not jump. When pixels turn out to be of another cluster (a
-phase was found late, a border moved), the surest change with the next map and the others wait
-for those after it. Knows numbers of clusters; no loadings, no centres.
+phase was found late, a border moved, the scan was settled), the surest change with the next map
+and the others wait for those after it. Knows numbers of clusters; no loadings, no centres.
 """
 
 from __future__ import annotations
@@ -52,6 +52,15 @@ class Recolouring:
         """Cluster that these pixels were put in, and of which generation: ``(pixel,)`` each."""
         return self._wanted[pixels], self._since[pixels]
 
+    def shown(self, pixels: NDArray[np.int64]) -> NDArray[np.int16]:
+        """What these pixels show until the next map, int16 ``(pixel,)``."""
+        return self._shown[pixels]
+
+    @property
+    def exact(self) -> NDArray[np.int16]:
+        """Cluster that each pixel was put in last, shown or not, int16 ``(pixel,)``."""
+        return np.where(self._wanted > NOT_YET, self._wanted, self._shown)
+
     def put(
         self,
         pixels: NDArray[np.int64],
@@ -66,7 +75,8 @@ class Recolouring:
         pixels : int64 ``(pixel,)``
         wanted : int16 ``(pixel,)``
         gain : float32 ``(pixel,)``
-            How sure those are that leave the cluster they were put in before.
+            How sure those are that leave the cluster they were put in before (after `put_anew`,
+            the one they show).
         generation : int
             Of the clusters.
         """
@@ -97,7 +107,7 @@ class Recolouring:
             that is less than one.
         """
         room = max(int(at_most * self._coloured), 1)
-        pixels = np.flatnonzero(self._wanted != self._shown)
+        pixels = np.flatnonzero((self._wanted != self._shown) & (self._wanted > NOT_YET))
         self.waiting = max(len(pixels) - room, 0)
         if self.waiting:
             surest = np.argsort(-self._gain[pixels], kind="stable")
@@ -106,6 +116,10 @@ class Recolouring:
         self._come = int(np.count_nonzero(self._shown > NOT_YET))
         self._coloured = int(np.count_nonzero(self._shown >= 0))
         return pixels, self._shown[pixels]
+
+    def put_anew(self) -> None:
+        """Every pixel will be put in a cluster, whatever it was in; what it shows it shows on."""
+        self._wanted.fill(NOT_YET)
 
     def forget(self) -> None:
         """What was shown no longer counts: pixels take what is next put, all at once."""

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from live_eels.following import EveryPixel
 from live_eels.labelling import Labeller
 from live_eels.spectra import QUALITY_FLAGS, Curve, EnergyAxis, MapSpec
@@ -26,7 +29,7 @@ EVERY = (
 
 def map_specs(known: EveryPixel, labeller: Labeller | None) -> list[MapSpec]:
     """Maps that every scan has, and those of its labels and components."""
-    specs = [_clusters(known.numbers), *EVERY]
+    specs = [clusters_spec(known.numbers), *EVERY]
     if labeller is not None:
         labels = labeller.specs
         specs = [*labels[:2], *specs, *labels[2:]]
@@ -37,7 +40,8 @@ def map_specs(known: EveryPixel, labeller: Labeller | None) -> list[MapSpec]:
 
 
 @cache
-def _clusters(number: int) -> MapSpec:
+def clusters_spec(number: int) -> MapSpec:
+    """What a map of so many clusters means."""
     names = tuple(f"cluster {i + 1}" for i in range(number))
     return MapSpec("cluster", "label", "", "k-means cluster", names)
 
@@ -46,6 +50,18 @@ def _clusters(number: int) -> MapSpec:
 def _loading(index: int) -> MapSpec:
     number = index + 1
     return MapSpec(f"loading {number}", "signed", "", f"loading of principal component {number}")
+
+
+def cluster_map(cluster: NDArray[np.int16]) -> NDArray[np.float32]:
+    """Cluster numbers as map values: -1 for outliers, nan where nothing can be said."""
+    return np.where(cluster < -1, np.nan, cluster).astype(np.float32)
+
+
+def exact_clusters(known: EveryPixel) -> tuple[MapSpec, NDArray[np.float32]]:
+    """Map ``(pixel,)`` of the clusters that pixels are in, shown or not, and what it means."""
+    exact = known.colours.exact
+    numbers = max(len(known.learnt.kmeans.centres), int(exact.max(initial=-1)) + 1)
+    return clusters_spec(numbers), cluster_map(exact)
 
 
 def curves(known: EveryPixel, axis: EnergyAxis) -> dict[str, Curve]:

@@ -89,6 +89,26 @@ def test_what_is_like_none_is_an_outlier_and_moves_nobody():
     assert (nearest < 0.1).all()
 
 
+def test_renumbered_clusters_are_the_same_by_other_numbers():
+    rows, truth = blobs(CORNERS[:3], 300)
+    kmeans = OnlineKMeans(SMALL)
+    kmeans.learn(rows)
+    kmeans.finish()
+    before, version, kept = kmeans.predict(rows), kmeans.centres_version, kmeans.frozen()
+    numbers = np.array([4, 0, 2, 1], np.int16)  # one that there is no cluster for
+    kmeans.renumber(numbers)
+    np.testing.assert_array_equal(kmeans.predict(rows), numbers[before])
+    np.testing.assert_array_equal(kept.predict(rows), before)
+    assert kmeans.clusters == 3
+    assert len(kmeans.centres) == len(kmeans.spread) == 5
+    np.testing.assert_array_equal(kmeans.spread[numbers[:3]], kept.spread)
+    assert kmeans.centres_version > version
+    kmeans.learn(rows[::-1])
+    kmeans.finish()
+    np.testing.assert_array_equal(kmeans.predict(rows), numbers[before])
+    assert adjusted_rand_score(truth, before) == 1.0
+
+
 def test_a_phase_that_comes_late_gets_a_number_and_the_others_keep_theirs():
     rows, truth = blobs(CORNERS, 500)
     early = truth < 3

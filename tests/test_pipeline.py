@@ -15,6 +15,7 @@ from live_eels.decompose_settings import DecomposeSettings
 from live_eels.maps import MapBoard
 from live_eels.pipeline import Pipeline
 from live_eels.preprocess_settings import PreprocessSettings
+from live_eels.shown import exact_clusters
 from live_eels.spectra import Chunk, Curve, MapSpec, WindowError
 
 
@@ -304,7 +305,7 @@ def clusters_of(pipeline):
     return next(spec.classes for spec in pipeline.specs if spec.name == "cluster")
 
 
-def test_what_is_found_late_is_shown_over_some_maps_and_at_the_end_at_once():
+def test_what_is_found_late_is_shown_over_some_maps():
     scan, core, low, _ = two_phase_scan((12, 20))
     pipeline = pipeline_of(scan)
     shown = np.full(scan.pixels, np.nan)
@@ -333,10 +334,51 @@ def test_what_is_found_late_is_shown_over_some_maps_and_at_the_end_at_once():
     list(pipeline.refreshed())
     pipeline.recoloured()
     assert pipeline.waiting > 20
+
+
+def test_what_is_settled_is_exact_at_once_and_shown_over_some_maps():
+    scan, core, low, _ = two_phase_scan((12, 20))
+    pipeline = pipeline_of(scan)
+    shown = np.full(scan.pixels, np.nan)
+    for chunk in chunks_of(scan, core, low, always(48)):
+        shown[chunk.pixels] = pipeline.process(chunk).maps["cluster"]
+        pipeline.recoloured()
+    pipeline.learners.set_clusters(6)
+    exact, before = np.full(scan.pixels, np.nan), shown.copy()
     for part in pipeline.settle(lambda size: chunks_of(scan, core, low, always(size))):
-        shown[part.pixels] = part.maps["cluster"]
-    np.testing.assert_array_equal(shown, pipeline.kmeans.predict(pipeline.known.loadings()))
+        exact[part.pixels] = part.maps["cluster"]
+        shown[part.pixels] = pipeline.as_shown(part).maps["cluster"]
+    np.testing.assert_array_equal(exact, pipeline.kmeans.predict(pipeline.known.loadings()))
+    np.testing.assert_array_equal(shown, before)
+    spec, values = exact_clusters(pipeline.known)
+    np.testing.assert_array_equal(values, exact)
+    assert len(spec.classes) == 6
+    while len((changed := pipeline.recoloured()).pixels):
+        assert len(changed.pixels) <= 0.01 * scan.pixels
+        shown[changed.pixels] = changed.maps["cluster"]
     assert pipeline.waiting == 0
+    np.testing.assert_array_equal(shown, exact)
+
+
+def test_learnt_anew_clusters_keep_the_numbers_on_the_maps():
+    scan, core, low, _ = two_phase_scan((16, 20))
+    in_order, _ = settled(scan, core, low, always(64))
+    first = {int(v) for v in in_order["cluster"][:1, :8].ravel()}
+    pipeline = pipeline_of(scan)
+    right_first = np.argsort(-(np.arange(scan.pixels) % 20), kind="stable")
+    shown = np.full(scan.pixels, np.nan)
+    for start in range(0, scan.pixels, 50):
+        part = right_first[start : start + 50]
+        shown[part] = pipeline.process(Chunk(scan, part, core[part], low[part])).maps["cluster"]
+        for follows in pipeline.refreshed():
+            shown[follows.pixels] = follows.maps["cluster"]
+    exact = np.full(scan.pixels, np.nan)
+    for part in pipeline.settle(lambda size: chunks_of(scan, core, low, always(size))):
+        exact[part.pixels] = part.maps["cluster"]
+    assert first == {0}
+    assert shown[19] == 0  # other numbers than those of the file
+    np.testing.assert_array_equal(exact, 1 - in_order["cluster"].ravel())
+    np.testing.assert_array_equal(exact, shown)
 
 
 def test_stage_times_come_from_the_clock_that_was_given():

@@ -132,6 +132,20 @@ def test_in_a_tiny_scan_one_pixel_changes_with_each_map():
     assert [len(colours.next_map()[0]) for _ in range(4)] == [1, 1, 1, 0]
 
 
+def test_put_anew_pixels_show_on_what_they_did_and_are_held_by_nothing(colours):
+    late = np.random.default_rng(0).permutation(PIXELS)[:25]
+    put(colours, late, 2)
+    colours.put_anew()
+    assert (colours.before(ALL)[0] < 0).all()
+    assert not len(colours.next_map()[0])  # none goes where it was to go before
+    assert (put(colours, late, 7, np.arange(25.0, 0.0, -1.0)) == 0).all()
+    assert (colours.shown(ALL) == 0).all()
+    np.testing.assert_array_equal(np.flatnonzero(colours.exact == 7), np.sort(late))
+    assert (colours.exact == 0).sum() == PIXELS - 25  # also those that were not put again
+    for first, stop in ((0, 10), (10, 20), (20, 25)):
+        assert colours.next_map()[0].tolist() == sorted(late[first:stop])
+
+
 def test_all_change_where_that_is_asked_for(colours):
     put(colours, ALL, 1)
     assert len(colours.next_map(at_most=1.0)[0]) == PIXELS

@@ -2,7 +2,8 @@
 
 It takes chunks as they come; when there are none it works off what it owes (pixels that came
 too fast, pixels to be labelled anew) from the recording. When a scan ends it computes every
-pixel once more with the final basis, closes the recording, and only then calls the scan done.
+pixel once more with the final basis and closes the recording; when the maps show what is written
+there (pixels change their colour a few at a time), it calls the scan done.
 Commands that touch the analysis run here, between chunks.
 """
 
@@ -18,19 +19,19 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from live_eels.app.beside import Beside
 from live_eels.app.queues import Closed, Edge
 from live_eels.app.receive import Item
-from live_eels.app.record import finish_recording
+from live_eels.app.record import as_written, finish_recording
+from live_eels.app.recorded import recorded_chunk, recorded_chunks
 from live_eels.app.session import Session
 from live_eels.io.publisher import Publisher
 from live_eels.maps import MapBoard
 from live_eels.pipeline import Pipeline
 from live_eels.ready import Ready
 from live_eels.recolouring import AT_MOST
-from live_eels.spectra import Chunk, ChunkResult, Scan, ScanEnd
+from live_eels.spectra import Chunk, ChunkResult, MapSnapshot, Scan, ScanEnd
 
 T = TypeVar("T")
 
@@ -109,6 +110,7 @@ class AnalyseThread:
                 item = self._inbox.get(self._patience_s())
             except Closed:
                 open_, item = False, None
+                self._hurry()
             if item is None:
                 self._between()
                 self._catch_up()
@@ -156,6 +158,7 @@ class AnalyseThread:
         """Show a scan soon, and settle it (once more) with what was changed."""
         self._stale = session
         self._changes += 1
+        session.following = False
         if session.finished and session.recorder is not None:
             session.finished, session.settled = False, 0
             self._sessions.insert(0, session)
@@ -178,8 +181,7 @@ class AnalyseThread:
     def _patience_s(self) -> float | None:
         """How long to wait for a chunk: not at all while something is owed."""
         for session in self._sessions:
-            over = session.end is not None and not session.finished
-            if session.owed.pixels or over or session.behind:
+            if session.owed.pixels or session.to_settle or session.behind:
                 return 0.0
         if self._stale is not None:
             return max(self._snapshot_due_s - time.monotonic(), 0.0)
@@ -200,6 +202,7 @@ class AnalyseThread:
     def _take(self, session: Session, item: Scan | Chunk | ScanEnd, following: Item | None) -> None:
         match item:
             case Scan():
+                self._hurry()
                 session.pipeline = self._make_pipeline(session)
                 session.board = MapBoard(session.scan, session.pipeline.specs)
                 self._sessions.append(session)
@@ -252,7 +255,7 @@ class AnalyseThread:
         self, session: Session, board: MapBoard, pipeline: Pipeline, result: ChunkResult
     ) -> None:
         board.announce(pipeline.specs)
-        board.update(result)
+        board.update(pipeline.as_shown(result))
         if self._publisher is not None:
             self._publisher.pixels(session.scan.id, result)
         self._stale = session
@@ -282,59 +285,29 @@ class AnalyseThread:
             owed = session.owed.take(OWED_PIXELS)
             if owed is not None:
                 pixels, learn = owed
-                chunk = self._from_recording(session, np.unique(pixels))
+                chunk = recorded_chunk(session, np.unique(pixels))
                 ready = self._ready(session, chunk, learn=learn)
                 self._analyse(session, chunk, ready, learn=learn)
                 return
-            if session.end is not None and not session.finished:
+            if session.to_settle:
                 self._finish(session)
                 return
 
-    def _from_recording(self, session: Session, pixels: NDArray[np.int64]) -> Chunk:
-        recorder, low = session.recorder, session.scan.low
-        assert recorder is not None  # only what was recorded is ever owed
-        seen = recorder.visits("core")[pixels] > 0
-        low_seen = recorder.visits("low")[pixels] > 0 if low else None
-        return Chunk(
-            session.scan,
-            pixels,
-            recorder.read(pixels),
-            recorder.read(pixels, "low") if low else None,
-            low_seen if low_seen is not None and not low_seen.all() else None,
-            None if seen.all() else seen,
-            summed=recorder.summed(pixels),
-            low_summed=recorder.summed(pixels, "low") if low else None,
-        )
-
     # The end of a scan
 
-    def _recorded(self, session: Session) -> Callable[[int], Iterator[Chunk]]:
-        recorder = session.recorder
-        assert recorder is not None
-        seen = recorder.visits("core") > 0
-        if session.scan.low:
-            seen |= recorder.visits("low") > 0
-        pixels = np.flatnonzero(seen)
-
-        def chunks(size: int) -> Iterator[Chunk]:
-            for start in range(0, len(pixels), size):
-                yield self._from_recording(session, pixels[start : start + size])
-
-        return chunks
-
     def _finish(self, session: Session) -> None:
-        """Settle every pixel, write the end of the recording, say that the scan is done.
+        """Settle every pixel and write the end of the recording.
 
         Commands are served between blocks; one that changes what is computed ends this here,
-        and it begins again when what is owed by then has been analysed.
+        and it begins again when what is owed by then has been analysed. Once it is settled its
+        maps follow, and then the scan is done.
         """
         changes = self._changes
-        pipeline, board, end = session.pipeline, session.board, session.end
+        pipeline, board = session.pipeline, session.board
         assert pipeline is not None
         assert board is not None
-        assert end is not None
         if session.recorder is not None and session.analysed:
-            results = self._interruptible(pipeline.settle(self._recorded(session)))
+            results = self._interruptible(pipeline.settle(recorded_chunks(session)))
             for result in results:
                 if self._changes != changes:
                     session.settled = 0
@@ -344,10 +317,30 @@ class AnalyseThread:
                 self._land(session, board, pipeline, result)
                 if time.monotonic() >= self._snapshot_due_s:
                     self._show(session)
-        self._show(session, at_most=1.0)  # exact, also where nothing was recorded
-        finish_recording(session, end, self._folder)
+        session.following = True
+        watched = session is self._sessions[-1]
+        self._show(session, AT_MOST if watched else 1.0)
+        if session.following and pipeline.waiting:  # the file waits for nobody
+            assert session.snapshot is not None
+            self._write(session, as_written(session.snapshot, pipeline))
+
+    def _hurry(self) -> None:
+        """Show at once what follows: another scan begins, or the engine ends."""
+        for session in [one for one in self._sessions if one.following]:
+            self._show(session, 1.0)
+
+    def _write(self, session: Session, snapshot: MapSnapshot) -> None:
+        assert session.end is not None
+        finish_recording(session, snapshot, session.end, self._folder)
+
+    def _close(self, session: Session) -> None:
+        """Say that a scan is done: it is written, and shown as it is written."""
+        end, snapshot = session.end, session.snapshot
+        assert end is not None
+        assert snapshot is not None
+        self._write(session, snapshot)
         session.ended_s = session.ended_s or time.monotonic()
-        session.finished = True
+        session.finished, session.following = True, False
         self._sessions.remove(session)
         if self._stale is session:
             self._stale = None
@@ -368,12 +361,16 @@ class AnalyseThread:
 
     def _refresh(self, session: Session) -> None:
         """Show a scan as it is now; the file of one that is finished follows."""
+        again = session.finished
         self._show(session)
-        if session.finished and session.end is not None:
-            finish_recording(session, session.end, self._folder)
+        if again and session.snapshot is not None:
+            self._write(session, session.snapshot)
 
     def _show(self, session: Session, at_most: float = AT_MOST) -> None:
-        """Take a snapshot and publish it; another is due while pixels wait for their colour."""
+        """Take a snapshot and publish it; another is due while pixels wait for their colour.
+
+        A scan that is settled is done with the first that leaves none waiting.
+        """
         pipeline, board = session.pipeline, session.board
         assert pipeline is not None
         assert board is not None
@@ -385,10 +382,16 @@ class AnalyseThread:
                 board.update(part)
         board.update(pipeline.recoloured(at_most))
         snapshot = board.snapshot(pipeline.curves(), pipeline.scree, pipeline.components)
+        settled = session.following or session.finished
+        if settled and not pipeline.waiting:
+            snapshot = as_written(snapshot, pipeline)
         session.snapshot = replace(snapshot)
         if self._publisher is not None:
             self._publisher.snapshot(snapshot)
-        self._stale = session if pipeline.waiting else None
+        follow = (one for one in self._sessions if one.following and one is not session)
+        self._stale = session if pipeline.waiting else next(follow, None)
         now_s = time.monotonic()  # how often follows from what it costs
         pause_s = max(1.0 / self._rate_hz, (now_s - start_s) / SNAPSHOT_SHARE)
         self._snapshot_due_s = now_s + pause_s
+        if session.following and not pipeline.waiting:
+            self._close(session)

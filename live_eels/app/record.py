@@ -10,16 +10,23 @@ import re
 import shutil
 import tempfile
 import time
+from collections import ChainMap
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
 
 from live_eels.app.queues import Closed, Edge
 from live_eels.app.receive import Item
 from live_eels.app.session import Session
 from live_eels.config import RecordSettings
 from live_eels.io.recorder import Recorder, RecorderError
-from live_eels.spectra import Chunk, Scan, ScanEnd
+from live_eels.pipeline import Pipeline
+from live_eels.shown import exact_clusters
+from live_eels.spectra import Chunk, MapSnapshot, Scan, ScanEnd
 
 
 class RecordThread:
@@ -113,7 +120,21 @@ class RecordThread:
             session.recorder.close()
 
 
-def finish_recording(session: Session, end: ScanEnd, folder: Path) -> None:
+def as_written(snapshot: MapSnapshot, pipeline: Pipeline) -> MapSnapshot:
+    """The same with every pixel in its cluster, shown or not, and no number that is not used."""
+    spec, values = exact_clusters(pipeline.known)
+    others = cast("dict[str, NDArray[np.float32]]", snapshot.maps)  # still put together when read
+    return replace(
+        snapshot,
+        specs={**snapshot.specs, spec.name: spec},
+        maps=ChainMap({spec.name: values.reshape(snapshot.scan.shape or (1,))}, others),
+        changed={**snapshot.changed, spec.name: snapshot.version},
+    )
+
+
+def finish_recording(
+    session: Session, snapshot: MapSnapshot | None, end: ScanEnd, folder: Path
+) -> None:
     """Write the end of a scan into its file, and keep in ``folder`` what is to be kept after all.
 
     For the thread that analyses, once the last map is made. What goes wrong the user is told.
@@ -125,7 +146,7 @@ def finish_recording(session: Session, end: ScanEnd, folder: Path) -> None:
         counters = asdict(session.counters) | {"shed": session.shed}
         if session.pipeline is not None:
             counters["spikes"] = session.pipeline.spikes.listed.tolist()
-        recorder.finish(end, session.snapshot, counters)
+        recorder.finish(end, snapshot, counters)
         if session.temporary is None:
             return
         folder.mkdir(parents=True, exist_ok=True)  # the user changed their mind while it ran

@@ -52,6 +52,7 @@ class Session:
     analysed: int = 0  # analyse: pixel visits
     last_shift_ev: float = float("nan")  # analyse: energy shift of the newest pixel
     settled: int = 0  # analyse: pixels computed with the final basis
+    following: bool = False  # analyse: settled and written; its maps do not show all of it yet
     finished: bool = False  # analyse
     ended_s: float = 0.0  # analyse, monotonic
     problems: list[str] = field(default_factory=list)  # any; append only
@@ -66,6 +67,11 @@ class Session:
     def behind(self) -> bool:
         """Whether pixels of it have yet to follow what was learnt."""
         return self.pipeline is not None and self.pipeline.stale
+
+    @property
+    def to_settle(self) -> bool:
+        """Whether it is over and its pixels have yet to be computed with the final basis."""
+        return self.end is not None and not self.following and not self.finished
 
     def owe_outdated(self) -> None:
         """Have pixels that came before a component was found looked at again."""

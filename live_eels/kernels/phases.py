@@ -166,18 +166,35 @@ def free_number(label: Label) -> int:
 
 
 def matched(fresh: Label, before: Label) -> Label:
-    """Renumber ``fresh`` so that most pixels keep the number they had (Hungarian method).
+    """Renumber ``fresh`` so that most pixels keep the number they had.
 
     Parameters
     ----------
     fresh, before : int16 ``(pixel,)``
         Two clusterings of the same pixels; negative numbers stay as they are.
     """
-    size = int(max(fresh.max(initial=-1), before.max(initial=-1))) + 1
+    number = np.append(numbers_before(fresh, before), np.int16(0))
+    return np.where(fresh >= 0, number[fresh], fresh).astype(np.int16)
+
+
+def numbers_before(fresh: Label, before: Label, clusters: int = 0) -> Label:
+    """Number that each fresh cluster takes so that most pixels keep theirs (Hungarian method).
+
+    Parameters
+    ----------
+    fresh, before : int16 ``(pixel,)``
+        Two clusterings of the same pixels; negative for none.
+    clusters : int
+        There are fresh ones up to this number, perhaps without one of these pixels.
+
+    Returns
+    -------
+    int16 ``(fresh cluster,)``
+        All different.
+    """
+    size = max(int(max(fresh.max(initial=-1), before.max(initial=-1))) + 1, clusters)
     both = (fresh >= 0) & (before >= 0)
     table = np.zeros((size, size))
     np.add.at(table, (fresh[both], before[both]), 1)
-    rows, columns = linear_sum_assignment(-table)
-    number = np.zeros(size + 1, np.int16)
-    number[rows] = columns
-    return np.where(fresh >= 0, number[fresh], fresh).astype(np.int16)
+    _, number = linear_sum_assignment(-table)
+    return np.asarray(number, np.int16)

@@ -60,7 +60,7 @@ def test_a_recording_that_is_not_to_be_kept_lies_elsewhere(tmp_path, session, ke
     assert (session.path.parent == tmp_path) == keep
     assert session.temporary == (None if keep else session.path.parent)
     session.keep = True  # the user changed their mind
-    finish_recording(session, ScanEnd(SCAN.id, "aborted"), tmp_path)
+    finish_recording(session, None, ScanEnd(SCAN.id, "aborted"), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["LSMO_0421.hspy"]
     if not keep:
         session.recorder.discard()
@@ -90,7 +90,7 @@ def test_the_end_of_a_recording_tells_what_was_counted(tmp_path, session):
     thread._take(session, SCAN)
     thread._take(session, make_chunk(SCAN, np.arange(20)))
     session.counters.gaps, session.shed = 3, 7
-    finish_recording(session, ScanEnd(SCAN.id, "complete", 20), tmp_path)
+    finish_recording(session, None, ScanEnd(SCAN.id, "complete", 20), tmp_path)
     with open_recording(session.path) as recording:
         counters = recording.facts["counters"]
         assert (counters["gaps"], counters["shed"]) == (3, 7)

@@ -96,7 +96,7 @@ class Score:
     hyperspy: float
     restless: float  # largest share of coloured pixels that changed from one map to the next
     maps_over: float  # share of the maps where more than 1 % did
-    settling: float  # share that changed from the last of them to the final one
+    settling: float  # share that changed from the last map while the beam moved to the final one
 
     @property
     def row(self) -> str:
@@ -124,7 +124,8 @@ def scored(name: str, number: int = 0) -> Score:
     maps = list(_live_maps(pipeline, chunks))
     parts = [_at(maps, share) for share in (0.25, 0.5, 1.0)]
     live = [_ari(truth[pixels[: len(label)]], label) for label in parts]
-    settled = np.full(scan.pixels, np.nan, np.float32)
+    settled, shown = np.full((2, scan.pixels), np.nan, np.float32)
+    shown[pixels], scanned = maps[-1], maps[-1]
     spectra = np.zeros((scan.pixels, pipeline.window.stop - pipeline.window.start), np.float32)
 
     def again(size: int) -> Iterator[Chunk]:
@@ -132,6 +133,12 @@ def scored(name: str, number: int = 0) -> Score:
 
     for result in pipeline.settle(again):
         settled[result.pixels] = result.maps["cluster"]
+        shown[result.pixels] = pipeline.as_shown(result).maps["cluster"]
+    while pipeline.waiting or maps[-1] is scanned:  # as an engine shows it
+        changed = pipeline.recoloured()
+        shown[changed.pixels] = changed.maps["cluster"]
+        maps.append(_numbers(shown[pixels]))
+    assert (maps[-1] == _numbers(settled[pixels])).all()
     for chunk in again(1024):
         spectra[chunk.pixels] = pipeline.preprocessor.process(chunk).counts[:, pipeline.window]
     good = pixels[np.isfinite(truth[pixels]) & (spectra[pixels].sum(axis=1) > 0)]
@@ -140,7 +147,7 @@ def scored(name: str, number: int = 0) -> Score:
     batch, theirs = (adjusted_rand_score(truth[good], by(*told)) for by in (_batch, _hyperspy))
     return Score(
         phases, pipeline.kmeans.clusters, live, _ari(truth[pixels], settled[pixels]),
-        batch, theirs, *_restless(maps), _changed(maps[-1], _numbers(settled[pixels])),
+        batch, theirs, *_restless(maps), _changed(scanned, maps[-1]),
     )  # fmt: skip
 
 

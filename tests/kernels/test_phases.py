@@ -130,6 +130,14 @@ def test_matched_keeps_as_many_numbers_as_can_be_kept(seed):
     assert (got[fresh < 0] == fresh[fresh < 0]).all()
 
 
+def test_numbers_before_are_all_different_also_of_a_cluster_without_a_pixel():
+    before = np.array([2, 2, 3, 3, -1, 0], np.int16)
+    fresh = np.array([0, 0, 1, 1, 0, -2], np.int16)
+    numbers = phases.numbers_before(fresh, before, 6)
+    assert numbers[:2].tolist() == [2, 3]
+    assert sorted(numbers) == [0, 1, 2, 3, 4, 5]
+
+
 def test_matched_of_nothing():
     nothing = np.zeros(0, np.int16)
     assert phases.matched(nothing, nothing).size == 0
