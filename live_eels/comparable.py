@@ -117,11 +117,25 @@ class Comparison:
         square = np.mean(spare**2, axis=1)
         if not square.any():
             return
-        level = area + area.mean()
-        for _ in range(5):
-            self._noise = _line(area, square, level)
-            level = self._noise[0] * area + self._noise[1]
-            level = np.maximum(level, 0.01 * level.mean())
+        self._noise = noise_of(area, square)
+
+
+def noise_of(area: NDArray[np.float64], square: NDArray[np.float64]) -> tuple[float, float]:
+    """Variance per count, and the fixed part, from mean squares of noise: ``(pixel,)`` each.
+
+    A line is fitted, each time to within what the one before says, for as long as that makes
+    the squares likelier: where some are far above the line, it may else go round in circles.
+    """
+    noise, best, level = (1.0, 0.0), np.inf, area + area.mean()
+    for _ in range(5):
+        fitted = _line(area, square, level)
+        level = fitted[0] * area + fitted[1]
+        level = np.maximum(level, 0.01 * level.mean())
+        misfit = float(np.mean(square / level + np.log(level)))
+        if misfit > best:
+            break
+        noise, best = fitted, misfit
+    return noise
 
 
 def _line(
