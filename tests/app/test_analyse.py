@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 
 import numpy as np
@@ -174,7 +175,10 @@ def test_what_a_settled_scan_has_yet_to_show_holds_up_nobody(hurry: str, tmp_pat
         thread._take(Session(SCAN, 2, 0.0, 0.0), SCAN, None)
     else:
         thread._inbox.close()
-        thread.run()
+        running = Thread(target=thread.run, daemon=True)
+        running.start()
+        running.join(20)
+        assert not running.is_alive()
     assert finished == [session]
     assert shown(session) == 4
 
