@@ -27,7 +27,7 @@ from live_eels.cluster_settings import ClusterSettings
 from live_eels.comparable import Comparison, Values
 from live_eels.kernels.kmeans import UNKNOWN, agree, costs, gather
 from live_eels.kernels.lloyd import Clusters, moments
-from live_eels.kernels.phases import matched
+from live_eels.kernels.phases import at_numbers, matched
 from live_eels.membership import Label, Members, held, members
 from live_eels.reservoir import Block, Reservoir, joined
 from live_eels.starts import FreshStarts, as_many_as_there_are
@@ -242,11 +242,10 @@ class OnlineKMeans:
         """Call clusters by other numbers: int16 ``(cluster number,)``, all different."""
         used = self._used()
         numbers = numbers[: len(used)][used]
-        for name in ("centres", "spread", "_mass", "_born"):
-            old, none = vars(self)[name][used], np.nan if name == "centres" else 0
-            new = np.full((numbers.max(initial=-1) + 1, *old.shape[1:]), none, old.dtype)
-            new[numbers] = old
-            setattr(self, name, new)
+        self.centres = at_numbers(self.centres[used], numbers, np.nan)
+        self.spread = at_numbers(self.spread[used], numbers, 0)
+        self._mass = at_numbers(self._mass[used], numbers, 0)
+        self._born = at_numbers(self._born[used], numbers, 0)
         self.centres_version += 1
 
     def frozen(self) -> OnlineKMeans:

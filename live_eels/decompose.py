@@ -32,14 +32,10 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from live_eels.cross_product import CrossProduct
-from live_eels.decompose_settings import DecomposeSettings
+from live_eels.decompose_settings import DecomposeSettings, block_pixels, sample_share
 from live_eels.kernels.eigen import aligned, leading
 from live_eels.kernels.pca import in_common, project, rebuild, row_totals, scale_rows
 from live_eels.noise_floor import angles_deg, noise_floor
-
-FIRST_BLOCK_PIXELS = 16
-"""The first basis is there after so many pixels. Blocks then are a 64th of the pixels so far, up
-to full size: what is new is noticed, by whoever learns on, before it is a large share of them."""
 
 CERTAIN_DEG = 10.0
 """A component's shape can be read when it lies no further than this from the true one."""
@@ -385,17 +381,3 @@ class StreamingPCA:
         use = np.ascontiguousarray(loadings[:, :n])
         rebuild(use, self.factors[:n], x, share.astype(np.float32), spectra, noise, left)
         return Rebuilt(spectra, noise, left / np.float32(max(self.channels - n, 1)))
-
-
-def block_pixels(learnt: int, settings: DecomposeSettings) -> int:
-    """Pixels of the block that comes after so many were learnt."""
-    return min(max(learnt // 64, FIRST_BLOCK_PIXELS), settings.block_pixels)
-
-
-def sample_share(learnt: int, settings: DecomposeSettings) -> float:
-    """Share of later pixels that the matrix takes, after so many were learnt.
-
-    It falls no faster than the sample may without telling less than before: with weight ``w``,
-    ``n² / Σw²`` stays as it is while ``w`` is twice ``n / full_pixels``.
-    """
-    return max(settings.later_share, settings.full_pixels / (2 * learnt))

@@ -1,4 +1,4 @@
-"""What a user may set of the decomposition."""
+"""What a user may set of the decomposition, and how it goes through the pixels by that."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
+
+FIRST_BLOCK_PIXELS = 16
+"""The first basis is there after so many pixels. Blocks then are a 64th of the pixels so far, up
+to full size: what is new is noticed, by whoever learns on, before it is a large share of them."""
 
 
 class DecomposeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,3 +45,17 @@ class DecomposeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     later_share: Annotated[float, Meta(gt=0, le=1)] = 0.125
     growth: Annotated[float, Meta(gt=0, le=4)] = 0.25
     update_pixels: Annotated[int, Meta(ge=256)] = 32768
+
+
+def block_pixels(learnt: int, settings: DecomposeSettings) -> int:
+    """Pixels of the block that comes after so many were learnt."""
+    return min(max(learnt // 64, FIRST_BLOCK_PIXELS), settings.block_pixels)
+
+
+def sample_share(learnt: int, settings: DecomposeSettings) -> float:
+    """Share of later pixels that the matrix takes, after so many were learnt.
+
+    It falls no faster than the sample may without telling less than before: with weight ``w``,
+    ``n² / Σw²`` stays as it is while ``w`` is twice ``n / full_pixels``.
+    """
+    return max(settings.later_share, settings.full_pixels / (2 * learnt))

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from live_eels.cluster import OnlineKMeans
 from live_eels.cluster_settings import ClusterSettings
-from live_eels.decompose import StreamingPCA, block_pixels
-from live_eels.decompose_settings import DecomposeSettings
+from live_eels.decompose import StreamingPCA
+from live_eels.decompose_settings import DecomposeSettings, block_pixels
 from live_eels.kernels.phases import numbers_before
 
 

@@ -109,6 +109,29 @@ def test_renumbered_clusters_are_the_same_by_other_numbers():
     assert adjusted_rand_score(truth, before) == 1.0
 
 
+def test_renumbered_clusters_hold_pixels_as_before():
+    rows, truth = blobs(CORNERS[:3], 300)
+    kmeans = OnlineKMeans(SMALL)
+    kmeans.learn(rows[truth < 2])
+    kmeans.finish()
+    first = kmeans.generation
+    kmeans.learn(rows[truth == 2])
+    kmeans.finish()
+    assert kmeans.generation > first  # the third is new since then: it takes pixels at once
+    numbers, kept = np.array([2, 0, 1], np.int16), kmeans.frozen()
+    kmeans.renumber(numbers)
+    at = np.array([0, 1, 2], np.int16)
+    label = np.repeat(at, 3)
+    past = 0.48 * kept.centres[label] + 0.52 * kept.centres[np.tile(at, 3)]
+    stays = []
+    for since in (first, kept.generation):
+        since = np.full(9, since, np.int32)
+        found = kept.moved(past, label, since)[0]
+        np.testing.assert_array_equal(kmeans.moved(past, numbers[label], since)[0], numbers[found])
+        stays.append((found == label).tolist())
+    assert stays[0] != stays[1]
+
+
 def test_a_phase_that_comes_late_gets_a_number_and_the_others_keep_theirs():
     rows, truth = blobs(CORNERS, 500)
     early = truth < 3

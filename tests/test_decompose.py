@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn.decomposition import PCA
 
 from learner_checks import CHECKS, Candidate, learned, remembered
-from live_eels.decompose import StreamingPCA, sample_share
-from live_eels.decompose_settings import DecomposeSettings
+from live_eels.decompose import StreamingPCA
+from live_eels.decompose_settings import DecomposeSettings, sample_share
 from spectrum_images import angle_deg, keenan_kotula, phantom
 
 SMALL = DecomposeSettings(

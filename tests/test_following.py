@@ -22,6 +22,14 @@ def phases():
     return rows.astype(np.float32), phase
 
 
+def finished(rows, clusters):
+    """Clusters of all these loadings, as many as told or as there are."""
+    kmeans = OnlineKMeans(ClusterSettings(outlier_sigma=0, clusters=clusters))
+    kmeans.learn(rows)
+    kmeans.finish()
+    return kmeans
+
+
 def test_a_phase_found_late_comes_pixel_by_pixel_and_all_of_it():
     rows, phase = phases()
     kmeans = OnlineKMeans(ClusterSettings(outlier_sigma=0))
@@ -50,9 +58,7 @@ def test_a_phase_found_late_comes_pixel_by_pixel_and_all_of_it():
 
 def test_numbers_on_the_maps_stay_known_until_no_pixel_can_show_them():
     rows, _ = phases()
-    kmeans = OnlineKMeans(ClusterSettings(outlier_sigma=0, clusters=3))
-    kmeans.learn(rows)
-    kmeans.finish()
+    kmeans = finished(rows, clusters=3)
     known = EveryPixel(1000, Learnt(BASIS, kmeans.frozen(), 1.0))
     known.put(np.arange(1000), rows)
     known.colours.next_map()
@@ -69,9 +75,7 @@ def test_numbers_on_the_maps_stay_known_until_no_pixel_can_show_them():
 
 def test_put_anew_nothing_holds_a_pixel_and_the_surest_are_shown_first():
     rows, phase = phases()
-    kmeans = OnlineKMeans(ClusterSettings(outlier_sigma=0))
-    kmeans.learn(rows)
-    kmeans.finish()
+    kmeans = finished(rows, clusters=None)
     known = EveryPixel(1000, Learnt(BASIS, kmeans.frozen(), 1.0))
     known.put(np.arange(1000), rows)
     known.colours.next_map()
@@ -90,9 +94,7 @@ def test_put_anew_nothing_holds_a_pixel_and_the_surest_are_shown_first():
 
 def test_numbers_before_are_those_of_some_pixels_that_had_a_cluster():
     rows, _ = phases()
-    kmeans = OnlineKMeans(ClusterSettings(outlier_sigma=0, clusters=3))
-    kmeans.learn(rows)
-    kmeans.finish()
+    kmeans = finished(rows, clusters=3)
     known = EveryPixel(6000, Learnt(BASIS, kmeans.frozen(), 1.0))
     pixels = np.arange(0, 6000, 6)
     label = known.put(pixels, rows)

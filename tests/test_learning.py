@@ -5,8 +5,7 @@ from contextlib import nullcontext
 import numpy as np
 
 from live_eels.cluster_settings import ClusterSettings
-from live_eels.decompose import block_pixels
-from live_eels.decompose_settings import DecomposeSettings
+from live_eels.decompose_settings import DecomposeSettings, block_pixels
 from live_eels.learning import AtOnce, Learners
 
 

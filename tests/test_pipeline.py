@@ -305,13 +305,19 @@ def clusters_of(pipeline):
     return next(spec.classes for spec in pipeline.specs if spec.name == "cluster")
 
 
-def test_what_is_found_late_is_shown_over_some_maps():
+def live_scan():
+    """A scan that has come and is on the map: scan, core loss, low loss, pipeline, the map."""
     scan, core, low, _ = two_phase_scan((12, 20))
     pipeline = pipeline_of(scan)
     shown = np.full(scan.pixels, np.nan)
     for chunk in chunks_of(scan, core, low, always(48)):
         shown[chunk.pixels] = pipeline.process(chunk).maps["cluster"]
         pipeline.recoloured()
+    return scan, core, low, pipeline, shown
+
+
+def test_what_is_found_late_is_shown_over_some_maps():
+    scan, _, _, pipeline, shown = live_scan()
     pipeline.learners.set_clusters(4)  # as if they had found two more by themselves
     for part in pipeline.refreshed():
         np.testing.assert_array_equal(part.maps["cluster"], shown[part.pixels])
@@ -337,12 +343,7 @@ def test_what_is_found_late_is_shown_over_some_maps():
 
 
 def test_what_is_settled_is_exact_at_once_and_shown_over_some_maps():
-    scan, core, low, _ = two_phase_scan((12, 20))
-    pipeline = pipeline_of(scan)
-    shown = np.full(scan.pixels, np.nan)
-    for chunk in chunks_of(scan, core, low, always(48)):
-        shown[chunk.pixels] = pipeline.process(chunk).maps["cluster"]
-        pipeline.recoloured()
+    scan, core, low, pipeline, shown = live_scan()
     pipeline.learners.set_clusters(6)
     exact, before = np.full(scan.pixels, np.nan), shown.copy()
     for part in pipeline.settle(lambda size: chunks_of(scan, core, low, always(size))):

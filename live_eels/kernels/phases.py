@@ -9,9 +9,10 @@ rules hold at any dose.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from live_eels.kernels.apart import Mask, length, separation, separations
@@ -198,3 +199,10 @@ def numbers_before(fresh: Label, before: Label, clusters: int = 0) -> Label:
     np.add.at(table, (fresh[both], before[both]), 1)
     _, number = linear_sum_assignment(-table)
     return np.asarray(number, np.int16)
+
+
+def at_numbers(values: NDArray[Any], numbers: Label, unused: float) -> NDArray[Any]:
+    """Values ``(cluster, ...)`` put where their numbers say, and ``unused`` at the others."""
+    out = np.full((numbers.max(initial=-1) + 1, *values.shape[1:]), unused, values.dtype)
+    out[numbers] = values
+    return out
